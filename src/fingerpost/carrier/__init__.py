@@ -1,0 +1,1 @@
+"""Moving opaque frames between nodes; import ``fingerpost.carrier.base`` for the port."""

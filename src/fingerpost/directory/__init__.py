@@ -1,0 +1,1 @@
+"""Who may hold a cell; import ``fingerpost.directory.base`` for the port."""

@@ -1,0 +1,1 @@
+"""Experiments: data, arms and figures; needs the ``lab`` extra."""

@@ -1,0 +1,40 @@
+"""Every bound of the protocol in one place, with the relations between them.
+
+The sizes of the parts of a packet are in ``fingerpost.packet``; here are the numbers that several floors share.
+"""
+
+from __future__ import annotations
+
+PACKET_SIZE_BYTES = 512
+FRAME_SIZE_BYTES_MAX = 1_048_576  # NATS refuses more by default; ZeroMQ gains nothing beyond.
+FRAME_ENVELOPE_BYTES_MAX = 8_192
+FRAME_PACKETS_MAX = (FRAME_SIZE_BYTES_MAX - FRAME_ENVELOPE_BYTES_MAX) // PACKET_SIZE_BYTES
+
+BATCH_DEPTH_MAX = 8
+BATCH_PACKETS_MAX = 1 << BATCH_DEPTH_MAX
+
+FINGERPRINT_BITS_MAX = 1_024
+FINGERPRINT_BITS_STEP = 64
+FINGERPRINT_BITS_DEFAULT = 256
+CELL_BITS_MAX = 32
+
+CONDITIONS_MAX = 16
+LEVELS_MAX = 4_096
+ENCODED_WIDTH_MAX = 8_192
+
+TEMPLATE_SIZE_BYTES_MAX = 1_048_576
+NAME_LENGTH_MAX = 64
+TABLE_LINE_BYTES_MAX = 16_777_216
+TABLE_COLUMNS_MAX = 4_096
+
+EPOCH_DAY_MAX = 65_535
+TTL_DAYS_MAX = 3_650
+CLOCK_SKEW_DAYS_MAX = 1
+STORE_QUOTA_PACKETS_DEFAULT = 1_000_000
+
+if FRAME_PACKETS_MAX != 2_032:
+    raise AssertionError("a frame holds 2,032 packets and its envelope")
+if BATCH_PACKETS_MAX > FRAME_PACKETS_MAX:
+    raise AssertionError("a whole batch must fit into one frame")
+if FINGERPRINT_BITS_MAX % FINGERPRINT_BITS_STEP or FINGERPRINT_BITS_DEFAULT % FINGERPRINT_BITS_STEP:
+    raise AssertionError("fingerprints are whole 64-bit words")
