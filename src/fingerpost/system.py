@@ -10,6 +10,7 @@ class SystemClock:
     """The wall clock of this machine."""
 
     def now(self) -> float:
+        """Return seconds since 1970-01-01 UTC."""
         return time.time()
 
 
@@ -17,4 +18,5 @@ class SystemEntropy:
     """The kernel's random number generator."""
 
     def read(self, size: int) -> bytes:
+        """Return ``size`` unpredictable bytes."""
         return os.urandom(size)
