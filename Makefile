@@ -39,9 +39,10 @@ test: lint types floors vectors  ## check everything, then run the whole test su
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal --cov --cov-report=term $(ARGS)
 	@$(BIN)/python tools/check_coverage.py fingerpost/packet fingerpost/template fingerpost/fingerprint
 
-lint: $(VENV)/.ready  ## check style and formatting
+lint: $(VENV)/.ready  ## check style, formatting and the habits of the house
 	@$(BIN)/ruff check $(CODE_PRESENT)
 	@$(BIN)/ruff format --check $(CODE_PRESENT)
+	@$(BIN)/python tools/tidy.py
 
 types: $(VENV)/.ready  ## check types
 	@$(BIN)/mypy
