@@ -1,0 +1,62 @@
+"""The contracts between floors hold, and each of them sees a planted import."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+
+# contract -> modules to plant (path below src/fingerpost, content); together they break that contract and no other
+PLANTED = {
+    "floors": {"ids.py": "import fingerpost.store"},
+    "purity": {"packet/_planted.py": "import fingerpost._between", "_between.py": "import socket"},
+    "carriers": {"carrier/_planted.py": "import fingerpost.packet._planted", "packet/_planted.py": ""},
+}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def broken_contracts(project: Path) -> set[str]:
+    """Return the ids of the contracts that do not hold in ``project``."""
+    environment = os.environ | {"PYTHONPATH": str(project / "src")}
+    broken = set()
+    for contract in CONTRACTS:
+        command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+        command += ["--no-cache", "--contract", contract["id"]]
+        run = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=120)
+        if run.returncode:
+            assert "BROKEN" in run.stdout, run.stdout + run.stderr
+            broken.add(contract["id"])
+    return broken
+
+
+def test_every_contract_holds_on_the_tree(copy: Path) -> None:
+    assert broken_contracts(copy) == set()
+
+
+@pytest.mark.parametrize("contract", PLANTED)
+def test_each_contract_sees_a_planted_import(copy: Path, contract: str) -> None:
+    for path, content in PLANTED[contract].items():
+        target = copy / "src/fingerpost" / path
+        target.parent.mkdir(exist_ok=True)
+        (target.parent / "__init__.py").touch()
+        with target.open("a") as file:
+            file.write(f"\n{content}\n")
+    assert broken_contracts(copy) == {contract}
+
+
+def test_every_contract_has_a_planted_import() -> None:
+    assert {contract["id"] for contract in CONTRACTS} == set(PLANTED)
