@@ -1,0 +1,62 @@
+"""The tree of commands. A command is a function in a module of its own; it is named here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fingerpost import __version__
+from fingerpost.cli import keys
+
+_ABOUT = """Learn from each other's outcomes without moving data.
+
+Each observation becomes a 512-byte signed packet. Anyone in a similar situation can ask what happened elsewhere, how
+sure that is, and who says so.
+"""
+
+
+def new_group(help_text: str) -> typer.Typer:
+    """Return an empty group whose help is plain text, so that showing it loads nothing."""
+    group = typer.Typer(
+        help=help_text,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        invoke_without_command=True,
+    )
+    group.callback()(_show_help)
+    return group
+
+
+def _show_help(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
+
+
+def _show_version(wanted: object) -> None:
+    if wanted:
+        typer.echo(f"fingerpost {__version__}")
+        raise typer.Exit
+
+
+def _start(
+    context: typer.Context,
+    *,
+    version: Annotated[  # noqa: ARG001 - its callback has already acted
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    _show_help(context)
+
+
+app = new_group(_ABOUT)
+app.callback()(_start)
+
+_keys = new_group("Make, show, replace and revoke the identity of this node.")
+_keys.command("new")(keys.new)
+_keys.command("show")(keys.show)
+_keys.command("rotate")(keys.rotate)
+_keys.command("revoke")(keys.revoke)
+app.add_typer(_keys, name="keys")
