@@ -1,0 +1,1 @@
+"""Synthesis: from packets to an answer with its evidence."""

@@ -1,0 +1,38 @@
+"""Distances between packets, and the kernels over them.
+
+Bits: the share of differing bits, an unbiased estimate of the angle between two records divided by pi (Charikar 2002).
+Sketch: the Euclidean distance between sketch coordinates. Both are computed from exact integers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from fingerpost.synthesis.statistics import signs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Family = Literal["bits", "sketch"]
+
+
+def bit_distances(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return (p, q) Hamming distances between packed fingerprints (p, B) and (q, B)."""
+    bits = 8 * left.shape[1]
+    product = signs(left) @ signs(right).T  # exact: integers up to 1,024 in float32
+    differing: NDArray[np.int64] = (bits - product.astype(np.int64)) // 2
+    return differing
+
+
+def sketch_distances(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (p, q) Euclidean distances between small-integer sketch coordinates (p, 64) and (q, 64)."""
+    squares = (left * left).sum(axis=1)[:, None] + (right * right).sum(axis=1) - 2 * (left @ right.T)
+    return np.asarray(np.sqrt(squares), np.float64)
+
+
+def kernel(distances: NDArray[np.float64], length: float) -> NDArray[np.float64]:
+    """Return exp(-distance / length), positive definite for both distances (Schoenberg 1938)."""
+    scaled = distances * (-1.0 / length)
+    return np.exp(scaled, out=scaled)

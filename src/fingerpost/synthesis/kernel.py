@@ -1,0 +1,369 @@
+"""Kernel ridge on packets: calibrated estimates whose every setting is chosen by leave-one-out, without held-out data.
+
+The kernel is exp(-distance / length) over the share of differing bits, or over sketch distance where packets carry a
+sketch; the noise of a packet is ridge / weight, where the weight is the number of its records times its confidence and
+its age factor. Probabilities are softmax(temperature x score). Length, ridge and temperature minimise the leave-one-out
+log-loss (for numbers: squared error), in closed form.
+
+Up to ``whole_packets_max`` packets are solved together. Beyond, length and ridge come from a sample (the first packets
+by id, and an id is a hash), and every question is solved on its nearest packets, equal distances ordered by packet id;
+temperature and residuals then come from asking the same of sample packets that are left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerpost.errors import UsageError
+from fingerpost.synthesis import _search
+from fingerpost.synthesis._solution import Solution
+from fingerpost.synthesis.distances import bit_distances, kernel, sketch_distances
+from fingerpost.synthesis.evidence import CONFIDENCE_CERTAIN, order_of_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from fingerpost.synthesis.distances import Family
+    from fingerpost.synthesis.evidence import Evidence
+
+QUERIES_AT_ONCE = 512
+DISTANCES_AT_ONCE = 1 << 24  # entries of one block of distances: 128 MB
+LENGTH_FACTOR_DEFAULT = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelOptions:
+    """How to fit: sizes, never data. The defaults are what the published figures use."""
+
+    whole_packets_max: int = 2_048
+    search_packets_max: int = 1_024
+    neighbours: int = 256
+    calibration_packets_max: int = 256
+    records_max: int = 1_024  # no single summary weighs more than this many records
+    half_life_days: int = 0  # 0: age does not matter
+    validation: str = "packet"  # what is left out: "packet", or "node" for answers meant for a node not among them
+    lengths: tuple[float, ...] = _search.LENGTHS
+    ridges: tuple[float, ...] = _search.RIDGES
+
+    def __post_init__(self) -> None:
+        if self.validation not in ("packet", "node"):
+            raise UsageError("kernel-options", f"validation is 'packet' or 'node', not {self.validation!r}")
+        sizes = (self.search_packets_max, self.neighbours, self.calibration_packets_max, self.records_max)
+        if min(sizes) < 1 or self.whole_packets_max < self.neighbours or self.half_life_days < 0:
+            raise UsageError("kernel-options", "sizes are at least 1, and neighbours at most whole_packets_max")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelSettings:
+    """What fitting found."""
+
+    family: Family
+    length: float  # in units of the distance
+    ridge: float
+    temperature: float  # 1 for numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Residuals:
+    """Every calibration packet asked as if it were not there: ``r`` of them.
+
+    ``nearest`` is the distance to its nearest other packet; ``predicted`` and ``observed`` are (r, c) scores or values;
+    ``variance`` is the posterior variance of the noise-free outcome (kernel units), ``weights`` its weight. ``rows``
+    are rows of the evidence. ``by_node`` holds predictions without all packets of its node, where three nodes or more
+    make that possible and the packets are solved whole.
+    """
+
+    rows: NDArray[np.int64]
+    observed: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    by_node: NDArray[np.float64] | None
+    variance: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    nearest: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Smoothing:
+    """Answers of one block of ``q`` queries as weighted sums over ``k`` packets.
+
+    ``rows`` (k,) into the evidence, ``distances`` (q, k), ``weights`` h (q, k) with rows that sum to one, ``noise``
+    (k,) the noise variances, ``variance`` (q,) of the noise-free outcome; variances in units of the kernel at zero.
+    """
+
+    rows: NDArray[np.int64]
+    distances: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedKernel:
+    """Evidence with its settings, ready for any number of questions. Made by ``fit``."""
+
+    evidence: Evidence
+    options: KernelOptions
+    settings: KernelSettings
+    weights: NDArray[np.float64]  # (n,) of every packet
+    targets: NDArray[np.float64]  # (n, c)
+    residuals: Residuals
+    features: NDArray[np.uint8] | NDArray[np.float64]  # what distances are taken of
+    order: NDArray[np.intp]  # by content: sums then do not depend on ids, nodes or arrival
+    solution: Solution | None  # of all packets in that order, or None when every question is solved locally
+
+    def smooth(self, features: NDArray[np.uint8] | NDArray[np.float64]) -> Iterator[Smoothing]:
+        """Yield the answers to queries (q, width) in blocks, in order."""
+        if self.solution is not None:
+            for start in range(0, len(features), QUERIES_AT_ONCE):
+                yield self._smooth_whole(features[start : start + QUERIES_AT_ONCE])
+            return
+        for query in range(len(features)):
+            distances = self._distances(features[query : query + 1], self.features)[0]
+            yield self._smooth_near(distances)
+
+    def predict(
+        self, fingerprints: NDArray[np.uint8], sketches: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return (q, L) probabilities, or (q, 1) means, for fingerprints (q, B) (and sketch coordinates (q, 64))."""
+        return self.estimate(self.scores(fingerprints, sketches))
+
+    def scores(
+        self, fingerprints: NDArray[np.uint8], sketches: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """Return (q, c) scores: weighted sums of outcomes, before temperature."""
+        features = self.query_features(fingerprints, sketches)
+        nothing = np.zeros((0, self.targets.shape[1]))
+        return np.vstack([nothing, *(block.weights @ self.targets[block.rows] for block in self.smooth(features))])
+
+    def estimate(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn scores (q, c) into probabilities; means pass unchanged.
+
+        A share of 1 / (records + 1) goes to all levels alike: no finite evidence makes an outcome impossible.
+        """
+        if self.evidence.kind == "number":
+            return scores
+        shares = _search.softmax(scores, self.settings.temperature)
+        spread = 1 / (1 + float(self.weights.sum()))
+        return (1 - spread) * shares + spread / shares.shape[1]
+
+    def query_features(
+        self, fingerprints: NDArray[np.uint8], sketches: NDArray[np.float64] | None
+    ) -> NDArray[np.uint8] | NDArray[np.float64]:
+        """Return what distances to queries are taken of: fingerprints, or sketch coordinates."""
+        if self.settings.family == "bits":
+            return fingerprints
+        if sketches is None:
+            raise UsageError("query-sketch", "these packets are compared by sketch; the query has none")
+        return sketches
+
+    def _distances(
+        self, left: NDArray[np.uint8] | NDArray[np.float64], right: NDArray[np.uint8] | NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        return feature_distances(self.settings.family, left, right)
+
+    def _smooth_whole(self, queries: NDArray[np.uint8] | NDArray[np.float64]) -> Smoothing:
+        if self.solution is None:
+            raise AssertionError("only packets solved whole come here")
+        distances = self._distances(queries, self.features[self.order])
+        cross = kernel(distances, self.settings.length)
+        return Smoothing(
+            rows=self.order.astype(np.int64),
+            distances=distances,
+            weights=self.solution.weights(cross),
+            noise=self.settings.ridge / self.weights[self.order],
+            variance=self.solution.variance(cross),
+        )
+
+    def _smooth_near(self, distances: NDArray[np.float64], without: int | None = None) -> Smoothing:
+        """Solve one question on its nearest packets; ``without`` leaves one row out."""
+        rows = nearest_rows(distances, self.options.neighbours + (without is not None))
+        if without is not None:
+            rows = rows[rows != without][: self.options.neighbours]
+        near = self.features[rows]
+        noise = self.settings.ridge / self.weights[rows]
+        gram = kernel(self._distances(near, near), self.settings.length)
+        solution = Solution.of(gram, noise)
+        cross = kernel(distances[None, rows], self.settings.length)
+        return Smoothing(
+            rows=rows,
+            distances=distances[None, rows],
+            weights=solution.weights(cross),
+            noise=noise,
+            variance=solution.variance(cross),
+        )
+
+
+def fit(
+    evidence: Evidence,
+    *,
+    day: int = 0,
+    options: KernelOptions | None = None,
+    sketches: NDArray[np.float64] | None = None,
+) -> FittedKernel:
+    """Fit kernel ridge to ``evidence`` as of ``day`` (for ages); ``sketches`` (n, 64) are its sketch coordinates.
+
+    :raises UsageError: when no packet has any weight.
+    """
+    chosen = options or KernelOptions()
+    weights = packet_weights(evidence, day=day, options=chosen)
+    if not len(evidence) or weights.min() <= 0:
+        raise UsageError("kernel-empty", "fitting needs packets, each of a weight above zero")
+    family: Family = "bits" if sketches is None else "sketch"
+    features = evidence.fingerprints if sketches is None else sketches
+    targets = evidence.targets()
+    settings = _search_settings(evidence, family, features, targets, weights, chosen)
+    order = _content_order(evidence, features, weights)
+    solution = None
+    if len(evidence) <= chosen.whole_packets_max:
+        distances = feature_distances(family, features[order], features[order])
+        solution = Solution.of(kernel(distances, settings.length), settings.ridge / weights[order])
+    fitted = FittedKernel(
+        evidence=evidence,
+        options=chosen,
+        settings=settings,
+        weights=weights,
+        targets=targets,
+        residuals=_no_residuals(targets.shape[1]),
+        features=features,
+        order=order,
+        solution=solution,
+    )
+    fitted = replace(fitted, residuals=_residuals_whole(fitted) if solution else _residuals_near(fitted))
+    return replace(fitted, settings=replace(settings, temperature=_temperature(fitted)))
+
+
+def packet_weights(evidence: Evidence, *, day: int, options: KernelOptions) -> NDArray[np.float64]:
+    """Return (n,) records x confidence x 2^(-age / half-life): a claim can lower a weight, never raise it."""
+    weights = np.minimum(evidence.records, options.records_max) * (evidence.confidences / CONFIDENCE_CERTAIN)
+    if options.half_life_days:
+        weights = weights * 0.5 ** (np.maximum(day - evidence.epochs, 0) / options.half_life_days)
+    return np.asarray(weights, np.float64)
+
+
+def feature_distances(
+    family: Family, left: NDArray[np.uint8] | NDArray[np.float64], right: NDArray[np.uint8] | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return (p, q) distances: the share of differing bits, or the distance of sketches."""
+    if family == "sketch":
+        return sketch_distances(left.astype(np.float64), right.astype(np.float64))
+    return np.asarray(bit_distances(left.astype(np.uint8), right.astype(np.uint8)) / (8 * left.shape[1]), np.float64)
+
+
+def nearest_rows(distances: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Return the rows of the ``count`` smallest of ``distances`` (n,), nearest first, equal ones in row order.
+
+    Rows of evidence are in order of packet id, so neighbours do not depend on arrival.
+    """
+    if count < len(distances):
+        reach = np.partition(distances, count - 1)[count - 1]
+        candidates = np.flatnonzero(distances <= reach)
+    else:
+        candidates = np.arange(len(distances))
+    return candidates[np.argsort(distances[candidates], kind="stable")][:count].astype(np.int64)
+
+
+def _search_settings(
+    evidence: Evidence,
+    family: Family,
+    features: NDArray[np.uint8] | NDArray[np.float64],
+    targets: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    options: KernelOptions,
+) -> KernelSettings:
+    sample = np.arange(min(len(evidence), options.search_packets_max))
+    part = evidence.subset(sample)
+    sample = sample[_content_order(part, features[sample], weights[sample])]
+    distances = feature_distances(family, features[sample], features[sample])
+    if len(sample) < _search.SEARCH_PACKETS_MIN:
+        length = _search.usual_length(distances) * LENGTH_FACTOR_DEFAULT
+        return KernelSettings(family=family, length=length, ridge=_search.RIDGE_USUAL, temperature=1.0)
+    found = _search.search(
+        distances,
+        targets[sample],
+        weights[sample],
+        kind=evidence.kind,
+        lengths=options.lengths,
+        ridges=options.ridges,
+    )
+    return KernelSettings(family=family, length=found.length, ridge=found.ridge, temperature=1.0)
+
+
+def _content_order(
+    evidence: Evidence, features: NDArray[np.uint8] | NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """Order packets by what they say, not by id or node: packets that say the same are interchangeable."""
+    outcome = evidence.targets() if evidence.kind == "number" else evidence.outcome_counts()
+    columns = (features, outcome, weights[:, None])
+    as_bytes = [np.ascontiguousarray(column).view(np.uint8).reshape(len(evidence), -1) for column in columns]
+    return order_of_bytes(np.hstack(as_bytes))
+
+
+def _no_residuals(columns: int) -> Residuals:
+    nothing, none = np.zeros((0, columns)), np.zeros(0)
+    return Residuals(
+        rows=np.zeros(0, np.int64),
+        observed=nothing,
+        predicted=nothing,
+        by_node=None,
+        variance=none,
+        weights=none,
+        nearest=none,
+    )
+
+
+def _residuals_whole(fitted: FittedKernel) -> Residuals:
+    if fitted.solution is None:
+        raise AssertionError("only packets solved whole come here")
+    order, solution = fitted.order, fitted.solution
+    observed = fitted.targets[order]
+    groups = fitted.evidence.node_index[order]
+    by_node = observed - solution.left_out_by(groups, observed) if len(fitted.evidence.node_ids) >= 3 else None
+    noise = fitted.settings.ridge / fitted.weights[order]
+    variance = 1 / np.maximum(solution.leverage(), 1e-12) - noise
+    distances = fitted._distances(fitted.features[order], fitted.features[order])
+    np.fill_diagonal(distances, np.inf)
+    return Residuals(
+        rows=order.astype(np.int64),
+        observed=observed,
+        predicted=observed - solution.left_out(observed),
+        by_node=by_node,
+        variance=np.maximum(variance, 0),
+        weights=fitted.weights[order],
+        nearest=distances.min(axis=1),
+    )
+
+
+def _residuals_near(fitted: FittedKernel) -> Residuals:
+    rows = np.arange(min(len(fitted.evidence), fitted.options.calibration_packets_max))
+    predicted, variance, nearest = [], [], []
+    step = max(1, DISTANCES_AT_ONCE // len(fitted.evidence))
+    for start in range(0, len(rows), step):
+        block = fitted._distances(fitted.features[rows[start : start + step]], fitted.features)
+        for row, distances in zip(rows[start : start + step], block, strict=True):
+            smoothing = fitted._smooth_near(distances, without=int(row))
+            predicted.append(smoothing.weights[0] @ fitted.targets[smoothing.rows])
+            variance.append(float(smoothing.variance[0]))
+            nearest.append(float(smoothing.distances[0, 0]))
+    return Residuals(
+        rows=rows.astype(np.int64),
+        observed=fitted.targets[rows],
+        predicted=np.array(predicted),
+        by_node=None,
+        variance=np.array(variance),
+        weights=fitted.weights[rows],
+        nearest=np.array(nearest),
+    )
+
+
+def _temperature(fitted: FittedKernel) -> float:
+    if fitted.evidence.kind == "number":
+        return 1.0
+    found = fitted.residuals
+    by_node = fitted.options.validation == "node" and found.by_node is not None
+    predicted = found.by_node if by_node and found.by_node is not None else found.predicted
+    return _search.fit_temperature(predicted, found.observed, found.weights)[0]
