@@ -58,10 +58,10 @@ format: $(VENV)/.ready  ## format the code and fix what can be fixed by itself
 	@$(BIN)/ruff format $(CODE_PRESENT)
 
 bench: $(VENV)/.ready  ## measure speed and write bench/results/bench.json (QUICK=1: short form)
-	@for script in $(sort $(BENCHES)); do echo "== $$script"; $(BIN)/python "$$script" $(ARGS); done
+	@for script in $(call scripts_of,bench); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
 
 accuracy: $(VENV)/.ready  ## measure accuracy and calibration and write bench/results/accuracy.json (QUICK=1: short form)
-	@$(BIN)/python bench/accuracy.py $(ARGS)
+	@for script in $(call scripts_of,accuracy); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
 
 lock: $(VENV)/.ready  ## renew requirements.lock from pyproject.toml (the one task that picks versions)
 	@$(PIP) install -qq 'uv>=0.9'
@@ -79,8 +79,8 @@ clean:  ## remove .venv and everything that was made
 # Programs that check spec/vectors without a line of this package.
 READERS = $(wildcard spec/readers/js/check.mjs)
 
-# bench/_*.py are shared by the benches; bench/accuracy.py is a task of its own.
-BENCHES = $(filter-out bench/accuracy.py,$(wildcard bench/[a-z]*.py))
+# A measurement says itself which task it belongs to.
+scripts_of = $(subst /,.,$(basename $(sort $(shell grep -l '^TARGET = "$(1)"' bench/*.py))))
 
 # The first interpreter that works, is new enough and can make a virtual environment.
 FIND_PYTHON = for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tools.check_coverage import gaps
 
 WHOLE: dict[str, list[object]] = {"missing_lines": [], "missing_branches": []}
