@@ -132,7 +132,7 @@ def interleaved_seconds(actions: Mapping[str, Callable[[], object]], *, rounds: 
 
 
 def bootstrap_interval(
-    values: Sequence[float],
+    values: Sequence[float] | np.ndarray,
     *,
     statistic: Callable[..., Any] = np.median,
     level: float = LEVEL_DEFAULT,

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.synthesis.brute import PairSums
-from tests.unit.synthesis.pools import random_pool
 
 from fingerpost.synthesis import pairs
 from fingerpost.synthesis.statistics import Statistics
+from tests.unit.synthesis.brute import PairSums
+from tests.unit.synthesis.pools import random_pool
 
 if TYPE_CHECKING:
     from fingerpost.synthesis.evidence import Evidence

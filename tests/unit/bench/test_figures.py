@@ -15,7 +15,8 @@ from bench._figures import Figure, bootstrap_interval, interleaved_seconds, medi
 
 
 def figure(name: str = "import_cost", **changes: Any) -> Figure:
-    return Figure(**({"name": name, "value": 2.0, "unit": "ratio"} | changes))
+    values: dict[str, Any] = {"name": name, "value": 2.0, "unit": "ratio"}
+    return Figure(**(values | changes))
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.unit.synthesis.pools import emitters, random_pool
 
 from fingerpost.errors import UsageError
 from fingerpost.ids import node_id
 from fingerpost.synthesis.evidence import Evidence, order_of_bytes
+from tests.unit.synthesis.pools import emitters, random_pool
 
 
 def test_rows_are_in_bytewise_order_of_their_ids_and_repeated_ids_count_once() -> None:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.unit.synthesis.pools import emitters, random_fingerprints, sign_fingerprints
 
 from fingerpost.errors import UsageError
 from fingerpost.synthesis import _search
@@ -14,6 +13,7 @@ from fingerpost.synthesis._solution import Solution
 from fingerpost.synthesis.distances import bit_distances, kernel, sketch_distances
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.synthesis.kernel import FittedKernel, KernelOptions, fit, nearest_rows, packet_weights
+from tests.unit.synthesis.pools import emitters, random_fingerprints, sign_fingerprints
 
 
 def blobs(seed: int, rows: int, levels: int = 3, bits: int = 128, spread: float = 0.7):

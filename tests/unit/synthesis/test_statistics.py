@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.unit.synthesis.brute import PairSums
-from tests.unit.synthesis.pools import emitters, random_fingerprints, random_pool
 
 from fingerpost.errors import UsageError
 from fingerpost.ids import node_id
 from fingerpost.synthesis import pairs, statistics
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.synthesis.statistics import Statistics
+from tests.unit.synthesis.brute import PairSums
+from tests.unit.synthesis.pools import emitters, random_fingerprints, random_pool
 
 
 def test_sums_over_several_chunks_equal_sums_over_one(monkeypatch: pytest.MonkeyPatch) -> None:
