@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from fingerpost.synthesis.evidence import OutcomeKind
 
-LENGTHS = (4.0, 2.5, 1.5, 1.0, 0.7, 0.5, 0.35, 0.25)  # times the median distance, smooth to rough
+LENGTHS = (4.0, 2.5, 1.5, 1.0, 0.7, 0.5, 0.35, 0.2)  # times the median distance, smooth to rough
 RIDGES = (3.0, 1.0, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015, 0.007, 0.003, 0.001)
+SKETCH_LENGTHS = (16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.2)  # the same for squared distances
 LENGTH_USUAL, LENGTH_SPREAD = 1.0, 1.5  # weak log-normal priors, worth a fraction of a nat once there are packets
 RIDGE_USUAL, RIDGE_SPREAD = 0.1, 2.5
 TEMPERATURE_USUAL, TEMPERATURE_SPREAD = 5.0, 1.0

@@ -1,7 +1,7 @@
 """Distances between packets, and the kernels over them.
 
 Bits: the share of differing bits, an unbiased estimate of the angle between two records divided by pi (Charikar 2002).
-Sketch: the Euclidean distance between sketch coordinates. Both are computed from exact integers.
+Sketch: the squared Euclidean distance between sketch coordinates. Both are exact integers until they are scaled.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ def bit_distances(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[
 
 
 def sketch_distances(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (p, q) Euclidean distances between small-integer sketch coordinates (p, 64) and (q, 64)."""
+    """Return (p, q) squared Euclidean distances between small-integer sketch coordinates (p, 64) and (q, 64)."""
     squares = (left * left).sum(axis=1)[:, None] + (right * right).sum(axis=1) - 2 * (left @ right.T)
-    return np.asarray(np.sqrt(squares), np.float64)
+    return np.asarray(squares, np.float64)
 
 
 def kernel(distances: NDArray[np.float64], length: float) -> NDArray[np.float64]:
-    """Return exp(-distance / length), positive definite for both distances (Schoenberg 1938)."""
+    """Return exp(-distance / length): positive definite for Hamming and for squared Euclidean distance.
+
+    Source: Schoenberg, Metric spaces and positive definite functions, 1938.
+    """
     scaled = distances * (-1.0 / length)
     return np.exp(scaled, out=scaled)

@@ -1,7 +1,7 @@
 """Kernel ridge on packets: calibrated estimates whose every setting is chosen by leave-one-out, without held-out data.
 
-The kernel is exp(-distance / length) over the share of differing bits, or over sketch distance where packets carry a
-sketch; the noise of a packet is ridge / weight, where the weight is the number of its records times its confidence and
+The kernel is exp(-distance / length) over the share of differing bits, or over the squared distance of sketches where
+packets carry them; the noise of a packet is ridge / weight, where the weight is the number of its records times its confidence and
 its age factor. Probabilities are softmax(temperature x score). Length, ridge and temperature minimise the leave-one-out
 log-loss (for numbers: squared error), in closed form.
 
@@ -47,7 +47,8 @@ class KernelOptions:
     records_max: int = 1_024  # no single summary weighs more than this many records
     half_life_days: int = 0  # 0: age does not matter
     validation: str = "packet"  # what is left out: "packet", or "node" for answers meant for a node not among them
-    lengths: tuple[float, ...] = _search.LENGTHS
+    lengths: tuple[float, ...] = _search.LENGTHS  # times the median distance
+    sketch_lengths: tuple[float, ...] = _search.SKETCH_LENGTHS
     ridges: tuple[float, ...] = _search.RIDGES
 
     def __post_init__(self) -> None:
@@ -149,7 +150,7 @@ class FittedKernel:
             return scores
         shares = _search.softmax(scores, self.settings.temperature)
         spread = 1 / (1 + float(self.weights.sum()))
-        return (1 - spread) * shares + spread / shares.shape[1]
+        return np.asarray((1 - spread) * shares + spread / shares.shape[1], np.float64)
 
     def query_features(
         self, fingerprints: NDArray[np.uint8], sketches: NDArray[np.float64] | None
@@ -248,7 +249,7 @@ def packet_weights(evidence: Evidence, *, day: int, options: KernelOptions) -> N
 def feature_distances(
     family: Family, left: NDArray[np.uint8] | NDArray[np.float64], right: NDArray[np.uint8] | NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return (p, q) distances: the share of differing bits, or the distance of sketches."""
+    """Return (p, q) distances: the share of differing bits, or the squared distance of sketches."""
     if family == "sketch":
         return sketch_distances(left.astype(np.float64), right.astype(np.float64))
     return np.asarray(bit_distances(left.astype(np.uint8), right.astype(np.uint8)) / (8 * left.shape[1]), np.float64)
@@ -287,7 +288,7 @@ def _search_settings(
         targets[sample],
         weights[sample],
         kind=evidence.kind,
-        lengths=options.lengths,
+        lengths=options.lengths if family == "bits" else options.sketch_lengths,
         ridges=options.ridges,
     )
     return KernelSettings(family=family, length=found.length, ridge=found.ridge, temperature=1.0)
