@@ -1,9 +1,9 @@
 """Kernel ridge on packets: calibrated estimates whose every setting is chosen by leave-one-out, without held-out data.
 
 The kernel is exp(-distance / length) over the share of differing bits, or over the squared distance of sketches where
-packets carry them; the noise of a packet is ridge / weight, where the weight is the number of its records times its confidence and
-its age factor. Probabilities are softmax(temperature x score). Length, ridge and temperature minimise the leave-one-out
-log-loss (for numbers: squared error), in closed form.
+packets carry them; the noise of a packet is ridge / weight, where the weight is the number of its records times its
+confidence and its age factor. Probabilities are softmax(temperature x score). Length, ridge and temperature minimise
+the leave-one-out log-loss (for numbers: squared error), in closed form.
 
 Up to ``whole_packets_max`` packets are solved together. Beyond, length and ridge come from a sample (the first packets
 by id, and an id is a hash), and every question is solved on its nearest packets, equal distances ordered by packet id;
