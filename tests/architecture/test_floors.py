@@ -14,10 +14,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 
+# Backends of these do I/O; "system" is the one place that reads time and chance.
+IMPURE_FLOORS = {"fingerpost.store", "fingerpost.directory", "fingerpost.carrier", "fingerpost.system"}
+
 # contract -> modules to plant (path below src/fingerpost, content); together they break that contract and no other
 PLANTED = {
     "floors": {"ids.py": "import fingerpost.store"},
     "purity": {"packet/_planted.py": "import fingerpost._between", "_between.py": "import socket"},
+    "terminal": {"lab/_planted.py": "def f():\n    import rich"},
+    "lab": {"node/_planted.py": "import sklearn"},
     "carriers": {"carrier/_planted.py": "import fingerpost.packet._planted", "packet/_planted.py": ""},
 }
 
@@ -60,3 +65,14 @@ def test_each_contract_sees_a_planted_import(copy: Path, contract: str) -> None:
 
 def test_every_contract_has_a_planted_import() -> None:
     assert {contract["id"] for contract in CONTRACTS} == set(PLANTED)
+
+
+def test_every_floor_below_the_engine_is_held_to_purity() -> None:
+    layers = next(contract["layers"] for contract in CONTRACTS if contract["id"] == "floors")
+    names = [[name.strip(" ()") for name in layer.split("|")] for layer in layers]
+    below = names[names.index(["fingerpost.node.engine"]) :]
+    pure = {name for layer in below for name in layer} - IMPURE_FLOORS
+    held = next(contract["source_modules"] for contract in CONTRACTS if contract["id"] == "purity")
+    built = {name for name in pure if (ROOT / "src" / name.replace(".", "/")).with_suffix(".py").exists()}
+    built |= {name for name in pure if (ROOT / "src" / name.replace(".", "/")).is_dir()}
+    assert built - set(held) == set()
