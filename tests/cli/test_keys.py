@@ -113,5 +113,6 @@ def test_a_readable_key_is_refused_with_the_command_that_mends_it(fingerpost: An
 def test_a_damaged_record_is_reported_as_a_bad_signature(fingerpost: Any, home: Path) -> None:
     fingerpost("keys", "new")
     record = Path(fingerpost("keys", "rotate", "--json").document["record_file"])
-    record.write_bytes(record.read_bytes()[:-1] + b"\0")
+    *content, last = record.read_bytes()
+    record.write_bytes(bytes([*content, last ^ 1]))
     assert fingerpost("keys", "show").fails_with(3, "does not hold", "altered or forged")
