@@ -1,0 +1,6 @@
+"""Fingerprints: encoded situations as bits whose distance tells how similar two situations are."""
+
+from fingerpost.fingerprint._simhash import Fingerprinter, hamming
+from fingerpost.fingerprint.cells import cell_of
+
+__all__ = ["Fingerprinter", "cell_of", "hamming"]
