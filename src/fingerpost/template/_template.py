@@ -188,6 +188,16 @@ def _check_texts(template: Template) -> None:
         )
 
 
+def _in_situation(code: str, part: Field, *, role: str) -> TemplateError:
+    return TemplateError(
+        code,
+        f"the {role} ({shown(part.name)}) is also a field of the situation",
+        hint=f"remove [{part.path}]: a situation is what was known before acting, "
+        "or nobody who has not yet acted could ask",
+        field=part.path,
+    )
+
+
 def _check_names(template: Template) -> None:
     if not template.situation:
         raise TemplateError(
@@ -198,15 +208,10 @@ def _check_names(template: Template) -> None:
         )
     action_name = template.action.name if template.action else None
     for part in template.situation:
-        for role, name in (("outcome", template.outcome.name), ("action", action_name)):
-            if part.name in {name, role}:
-                raise TemplateError(
-                    f"template-{role}-in-situation",
-                    f"the {role} ({shown(part.name)}) is also a field of the situation",
-                    hint=f"remove [{part.path}]: a situation is what was known before acting, "
-                    "or nobody who has not yet acted could ask",
-                    field=part.path,
-                )
+        if part.name in {template.outcome.name, "outcome"}:
+            raise _in_situation("template-outcome-in-situation", part, role="outcome")
+        if part.name in {action_name, "action"}:
+            raise _in_situation("template-action-in-situation", part, role="action")
     if action_name == template.outcome.name:
         raise TemplateError(
             "template-name",
