@@ -143,7 +143,7 @@ def _template(top: _Table) -> Template:
     privacy, retention, fingerprint = (top.table(key, default={}) for key in ("privacy", "retention", "fingerprint"))
     privacy.only(("profile",))
     retention.only(("ttl_days", "half_life_days"))
-    fingerprint.only(("bits", "encoder", "sketch"))
+    fingerprint.only(("bits", "encoder", "salt", "sketch"))
     if fingerprint.integer("encoder", default=ENCODER) != ENCODER:
         fingerprint.fail("encoder", "template-format", f"only encoder = {ENCODER} is known", hint="write encoder = 1")
     return top.build(
@@ -156,6 +156,7 @@ def _template(top: _Table) -> Template:
             outcome=_outcome(top.table("outcome")),
             conditions=tuple(_condition(conditions.table(name), name) for name in conditions.keys),
             fingerprint_bits=fingerprint.integer("bits", default=FINGERPRINT_BITS_DEFAULT),
+            salt=fingerprint.integer("salt", default=0),
             sketch=fingerprint.raw("sketch", bool, "true or false", default=False),
             cell_bits=_cell_bits(top.table("cells", default={})),
             profile=_PROFILES[privacy.one_of("profile", tuple(_PROFILES), default="open")],

@@ -42,6 +42,7 @@ from fingerpost.template._values import decimal_text, shown
 FORMAT = 1
 ENCODER = 1
 SKETCH_SIZE_BYTES = 32
+SALT_MAX = 2**32 - 1
 DESCRIPTION_LENGTH_MAX = 4_096
 HALF_LIFE_DAYS_MAX = 36_500
 TTL_DAYS_DEFAULT = 365
@@ -63,7 +64,8 @@ class Template:
     """A valid template. ``situation`` and ``conditions`` are sorted by name; the order of levels is the owner's.
 
     ``canonical`` is the template as deterministic JSON: one text per meaning, which ``parse_template`` reads back.
-    ``template_id`` covers all of it, ``space_id`` only what fingerprints depend on (situation, encoder, bits).
+    ``template_id`` covers all of it, ``space_id`` only what fingerprints depend on (situation, encoder, bits, salt).
+    Another ``salt`` draws another random projection for the same fields.
     Raises ``TemplateError`` where parts contradict each other.
     """
 
@@ -76,6 +78,7 @@ class Template:
     conditions: tuple[Condition, ...] = ()
     fingerprint_bits: int = FINGERPRINT_BITS_DEFAULT
     sketch: bool = False
+    salt: int = 0
     cell_bits: int = 0
     profile: Profile = Profile.OPEN
     ttl_days: int = TTL_DAYS_DEFAULT
@@ -94,7 +97,8 @@ class Template:
         _check_numbers(self)
         _check_privacy(self)
         tree = _tree(self)
-        space = {"bits": self.fingerprint_bits, "encoder": ENCODER, "situation": tree["situation"]}
+        parts = {key: tree["fingerprint"][key] for key in ("bits", "encoder", "salt")}
+        space = parts | {"situation": tree["situation"]}
         object.__setattr__(self, "canonical", _canonical_json(tree))
         object.__setattr__(self, "template_id", TemplateId(_blake2s_128(self.canonical)))
         object.__setattr__(self, "space_id", SpaceId(_blake2s_128(_canonical_json(space))))
@@ -266,6 +270,7 @@ def _check_numbers(template: Template) -> None:
             field="fingerprint.bits",
         )
     for value, least, most, path in (
+        (template.salt, 0, SALT_MAX, "fingerprint.salt"),
         (template.cell_bits, 0, min(CELL_BITS_MAX, bits), "cells.bits"),
         (template.ttl_days, 1, TTL_DAYS_MAX, "retention.ttl_days"),
         (template.half_life_days, 0, HALF_LIFE_DAYS_MAX, "retention.half_life_days"),
@@ -321,7 +326,12 @@ def _tree(template: Template) -> dict[str, Any]:
         "situation": {part.name: _field_tree(part) for part in template.situation},
         "outcome": outcome,
         "conditions": {part.name: {"levels": list(part.levels)} for part in template.conditions},
-        "fingerprint": {"bits": template.fingerprint_bits, "encoder": ENCODER, "sketch": template.sketch},
+        "fingerprint": {
+            "bits": template.fingerprint_bits,
+            "encoder": ENCODER,
+            "salt": template.salt,
+            "sketch": template.sketch,
+        },
         "cells": {"kind": "prefix", "bits": template.cell_bits},
         "privacy": {"profile": profile_name(template.profile)},
         "retention": {"ttl_days": template.ttl_days, "half_life_days": template.half_life_days},

@@ -74,8 +74,17 @@ def test_defaults_are_the_documented_ones() -> None:
     assert template.situation == (NumberField(name="x", low=Fraction(0), high=Fraction(10)),)
     assert template.outcome == CategoryOutcomeField(name="outcome", levels=("no", "yes"))
     assert (template.description, template.data_class) == ("", DataClass.UNDECLARED)
-    assert (template.fingerprint_bits, template.sketch, template.cell_bits) == (256, False, 0)
+    assert (template.fingerprint_bits, template.sketch, template.salt, template.cell_bits) == (256, False, 0, 0)
     assert (template.profile, template.ttl_days, template.half_life_days) == (Profile.OPEN, 365, 0)
+
+
+def test_another_salt_is_another_space_for_the_same_fields() -> None:
+    plain, salted = parse_template(SMALL), parse_template(SMALL + "[fingerprint]\nsalt = 4294967295")
+    assert parse_template(SMALL + "[fingerprint]\nsalt = 0").template_id == plain.template_id
+    assert salted.salt == 4294967295
+    assert parse_template(salted.canonical) == salted
+    assert salted.situation == plain.situation
+    assert salted.space_id != plain.space_id
 
 
 def test_an_action_is_named_action_unless_it_says_otherwise() -> None:
@@ -180,6 +189,8 @@ def test_what_is_wrong_is_refused_with_its_field_and_line(
         ("[fingerprint]\nbits = 100", "template-value", "fingerprint.bits"),
         ("[fingerprint]\nbits = 0", "template-value", "fingerprint.bits"),
         ("[fingerprint]\nbits = 2048", "template-value", "fingerprint.bits"),
+        ("[fingerprint]\nsalt = -1", "template-value", "fingerprint.salt"),
+        ("[fingerprint]\nsalt = 4294967296", "template-value", "fingerprint.salt"),
         ("[fingerprint]\nencoder = 2", "template-format", "fingerprint.encoder"),
         ("[fingerprint]\nsketch = 1", "template-type", "fingerprint.sketch"),
         ("[cells]\nbits = 33", "template-value", "cells.bits"),
