@@ -13,7 +13,7 @@ MAKEFLAGS += --no-builtin-rules
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-CODE := src tests bench examples docs tools fuzz
+CODE := src tests spec bench examples docs tools fuzz
 CODE_PRESENT = $(wildcard $(CODE))
 TEST_PROCESSES ?= 2
 ARGS ?=
@@ -76,7 +76,7 @@ lock: $(VENV)/.ready  ## renew requirements.lock from pyproject.toml (the one ta
 
 clean:  ## remove .venv and everything that was made
 	@rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	@find src tests bench examples docs tools fuzz -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests spec bench examples docs tools fuzz -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # ---------------------------------------------------------------------------------------------------------------------
 
