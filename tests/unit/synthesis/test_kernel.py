@@ -249,3 +249,18 @@ def test_no_queries_have_no_answers() -> None:
     prints, codes = blobs(16, 10)
     found: FittedKernel = fit(Evidence.from_arrays(fingerprints=prints, codes=codes, levels=3))
     assert found.predict(prints[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize(("stripes", "relative"), [(1, 1.5), (2, 0.5), (3, 0.2)])
+def test_walking_along_the_lengths_finds_what_trying_all_of_them_finds(stripes: int, relative: float) -> None:
+    generator = np.random.default_rng(5)
+    points = generator.uniform(-1, 1, (200, 2))
+    codes = (np.sin(np.pi * stripes * points.sum(axis=1)) + 0.3 * generator.standard_normal(200) > 0).astype(int)
+    distances = np.sqrt(sketch_distances(points, points).clip(0))
+    targets, weights = np.eye(2)[codes], np.ones(200)
+    alone = [
+        _search.search(distances, targets, weights, kind="category", lengths=(length,)) for length in _search.LENGTHS
+    ]
+    best = min(alone, key=lambda candidate: candidate.loss)
+    assert _search.search(distances, targets, weights, kind="category") == best
+    assert best.length == pytest.approx(relative * _search.usual_length(distances))
