@@ -215,9 +215,11 @@ def test_ordinal_levels_are_evenly_spaced() -> None:
 
 def test_a_set_is_a_list_or_a_text_and_may_be_empty() -> None:
     field = 'kind = "set"\nlevels = ["a", "b", "c"]'
-    for value in (["c", "a"], {"a", "c"}, "a;c", " a ; c;", ("a", "c", "a")):
+    both: list[object] = [["c", "a"], {"a", "c"}, "a;c", " a ; c;", ("a", "c", "a")]
+    for value in both:
         assert coordinates(field, value) == [4096, 0, 4096, 0]
-    for value in ([], ";", frozenset()):
+    neither: list[object] = [[], ";", frozenset()]
+    for value in neither:
         assert coordinates(field, value) == [0, 0, 0, 0]
     assert coordinates(field, "") == [0, 0, 0, 4096]
     assert refusal(field, "a;d").code == "value-unknown-level"
@@ -228,9 +230,11 @@ def test_a_set_is_a_list_or_a_text_and_may_be_empty() -> None:
 
 def test_a_vector_is_a_list_an_array_or_a_text_of_the_right_size() -> None:
     field = 'kind = "vector"\nsize = 2\nrange = [0, 1]\nmissing = "refuse"'
-    for value in ([0.25, 1], (0.25, 1), np.array([0.25, 1]), "0.25; 1"):
+    right: list[object] = [[0.25, 1], (0.25, 1), np.array([0.25, 1]), "0.25; 1"]
+    for value in right:
         assert coordinates(field, value) == [-2048, 4096]
-    for value in ([1], "1", np.zeros((2, 2)), 3, {"a": 1}):
+    wrong: list[object] = [[1], "1", np.zeros((2, 2)), 3, {"a": 1}]
+    for value in wrong:
         assert refusal(field, value).code == "value-vector"
     assert refusal(field, [0, 2]).code == "value-outside"
     assert refusal(field, [0, None]).code == "value-number"
