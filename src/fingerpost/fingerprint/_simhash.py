@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.errors import UsageError
+from fingerpost.fingerprint._sketch import Sketcher
 from fingerpost.fingerprint._weights import GAUSS_MAX, offsets, weights
 from fingerpost.limits import ENCODED_WIDTH_MAX
 from fingerpost.template import Template
@@ -30,6 +31,7 @@ class Fingerprinter:
         self.template = template
         self._weights = weights(template.space_id, bits=bits, width=width).T.astype(np.float64)
         self._offsets = offsets(template.space_id, bits=bits, width=width).astype(np.float64)
+        self._sketcher = Sketcher(template) if template.sketch else None
 
     def fingerprints(self, encoded: npt.NDArray[np.int16]) -> npt.NDArray[np.uint8]:
         """Return the ``(n, bits / 8)`` uint8 fingerprints of ``(n, width)`` int16 coordinates.
@@ -43,6 +45,21 @@ class Fingerprinter:
             block = encoded[start : start + _BLOCK_ROWS].astype(np.float64)
             packed[start : start + _BLOCK_ROWS] = np.packbits(block @ self._weights + self._offsets >= 0, axis=1)
         return packed
+
+    def sketches(self, encoded: npt.NDArray[np.int16]) -> npt.NDArray[np.uint8]:
+        """Return the ``(n, 32)`` uint8 sketches of ``(n, width)`` int16 coordinates.
+
+        Raises ``UsageError`` for another shape or type, and where the template has no sketch: a sketch reveals most of
+        a record, so it is never made by accident.
+        """
+        check_encoded(encoded, self.template)
+        if self._sketcher is None:
+            raise UsageError(
+                "sketch-absent",
+                f"the template {self.template.name!r} has no sketch",
+                hint="write sketch = true under [fingerprint]; it reveals most of a record",
+            )
+        return self._sketcher.sketches(encoded)
 
 
 def check_encoded(encoded: npt.NDArray[np.int16], template: Template) -> None:
