@@ -149,7 +149,7 @@ def _unweighted(part: Field, value: object) -> list[int] | None:
             return _set_coordinates(part, value)
         case VectorField():
             return [spread(exact_number(part, item), part.low, part.high) for item in _vector_items(part, value)]
-        case TextField():
+        case _:
             return _text_coordinates(part, value)
 
 

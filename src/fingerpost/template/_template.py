@@ -33,7 +33,6 @@ from fingerpost.template._fields import (
     OrdinalField,
     OutcomeField,
     SetField,
-    TextField,
     VectorField,
     is_plain_text,
 )
@@ -354,7 +353,7 @@ def _field_tree(part: Field) -> dict[str, Any]:
             tree |= {"kind": "ordinal", "other": part.other.value}
         case SetField():
             tree |= {"kind": "set"}
-        case TextField():
+        case _:
             tree |= {"kind": "text", "embedder": part.embedder}
     if isinstance(part, (NumberField, VectorField)):
         tree["range"] = [decimal_text(part.low), decimal_text(part.high)]
