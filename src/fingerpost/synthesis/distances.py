@@ -10,20 +10,27 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from fingerpost.synthesis.statistics import signs
+from fingerpost.synthesis.statistics import CHUNK_ROWS, signs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Family = Literal["bits", "sketch"]
 
+FEW_ROWS = 8  # up to so many, counting bits is cheaper than unpacking all the other rows
+
 
 def bit_distances(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return (p, q) Hamming distances between packed fingerprints (p, B) and (q, B)."""
+    if len(left) <= FEW_ROWS < len(right):
+        return np.vstack([np.zeros((0, len(right)), np.int64), *(_popcounts(row, right) for row in left)])
     bits = 8 * left.shape[1]
-    product = signs(left) @ signs(right).T  # exact: integers up to 1,024 in float32
-    differing: NDArray[np.int64] = (bits - product.astype(np.int64)) // 2
-    return differing
+    f = signs(left)
+    distances = np.empty((len(left), len(right)), np.int64)
+    for start in range(0, len(right), CHUNK_ROWS):
+        product = f @ signs(right[start : start + CHUNK_ROWS]).T  # exact: integers up to 1,024 in float32
+        distances[:, start : start + CHUNK_ROWS] = (bits - product.astype(np.int64)) // 2
+    return distances
 
 
 def sketch_distances(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -39,3 +46,8 @@ def kernel(distances: NDArray[np.float64], length: float) -> NDArray[np.float64]
     """
     scaled = distances * (-1.0 / length)
     return np.exp(scaled, out=scaled)
+
+
+def _popcounts(row: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.int64]:
+    words = np.ascontiguousarray(others).view(np.uint64)
+    return np.asarray(np.bitwise_count(words ^ np.ascontiguousarray(row).view(np.uint64)).sum(axis=1, dtype=np.int64))

@@ -14,9 +14,12 @@ import numpy as np
 
 from fingerpost.errors import UsageError
 from fingerpost.ids import node_id
+from fingerpost.synthesis._read import columns_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+    from fingerpost.template import Template
 
 OutcomeKind = Literal["category", "number"]
 
@@ -93,9 +96,10 @@ class Evidence:
     ) -> Evidence:
         """Make evidence of plain columns in any order; what is left out gets a neutral value.
 
-        Outcomes are ``codes`` (n,) of ``levels`` levels, with -1 where the row of ``counts`` (n, L) is a histogram;
-        or ``counts`` alone; or ``values`` (n,), with ``squares`` and ``records`` for summaries. ``emitters`` (n, 32)
-        are public keys (default: one node). Rows without ``packet_ids`` (n, 32) get ids from their position.
+        Outcomes are ``codes`` (n,) of ``levels`` levels, with -1 for a summary: ``counts`` then has a histogram (L,)
+        for each -1 in turn, or for every row. Or they are ``counts`` (n, L) alone. Or they are ``values`` (n,), with
+        ``squares`` and ``records`` for summaries. ``emitters`` (n, 32) are public keys (default: one node). Rows
+        without ``packet_ids`` (n, 32) get ids from their position.
         """
         prints = np.ascontiguousarray(fingerprints, dtype=np.uint8)
         n = len(prints)
@@ -119,14 +123,25 @@ class Evidence:
                 _column(values, n, 0, np.float64)[order], _column(squares, n, 0, np.float64)[order]
             )
         elif codes is not None or counts is not None:
-            histograms = None if counts is None else np.asarray(counts, np.int64)[order]
-            coded = np.full(len(order), -1, np.int32) if codes is None else np.asarray(codes, np.int32)[order]
-            outcome = _category_columns(coded, levels, histograms)
+            coded = np.full(n, -1, np.int32) if codes is None else np.asarray(codes, np.int32)
+            outcome = _category_columns(coded, levels, None if counts is None else np.asarray(counts, np.int64), order)
             rows = outcome["summary_rows"]
             columns["records"][rows] = outcome["summary_counts"].sum(axis=1)
         else:
             raise UsageError("evidence-outcome", "evidence has codes, counts or values")
         return cls(node_ids=node_ids, node_index=node_index, **columns, **outcome)
+
+    @classmethod
+    def from_packets(
+        cls, packets: NDArray[Any], template: Template, *, packet_ids: NDArray[np.uint8] | None = None
+    ) -> Evidence:
+        """Read a ``PACKET_DTYPE`` array of verified packets; ``packet_ids`` (n, 32) saves hashing them again.
+
+        Packets that say nothing here are left out: other kinds, sealed payloads, payloads that do not fit the template.
+
+        :raises UsageError: when a packet belongs to another template.
+        """
+        return cls.from_arrays(**columns_of(packets, template, packet_ids))
 
     def subset(self, rows: NDArray[Any]) -> Evidence:
         """Return the packets of ``rows`` (indices or a mask); nodes without a packet left are dropped."""
@@ -160,6 +175,11 @@ class Evidence:
     def live_on(self, day: int, *, skew_days: int) -> NDArray[np.bool_]:
         """Return which packets have begun (``skew_days`` of clock error allowed) and not yet expired on ``day``."""
         return (self.epochs <= day + skew_days) & (day < self.epochs + self.ttl_days)
+
+    def rows_of(self, packet_ids: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Return the row of each packet id (k, 32), -1 where it is not here."""
+        known = {one.tobytes(): row for row, one in enumerate(self.packet_ids)}
+        return np.array([known.get(one.tobytes(), -1) for one in packet_ids], np.int64)
 
     def outcome_counts(self) -> NDArray[np.int64]:
         """Return the (n, L) histogram of every packet: one-hot for an observation."""
@@ -211,17 +231,25 @@ def _nodes(emitters: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.i
     return ids[by_id], index
 
 
-def _category_columns(codes: NDArray[np.int32], levels: int, counts: NDArray[np.int64] | None) -> dict[str, Any]:
-    rows = np.flatnonzero(codes < 0).astype(np.int64)
-    width = counts.shape[1] if counts is not None else levels
-    if len(codes) and codes.max(initial=-1) >= width:
+def _category_columns(
+    codes: NDArray[np.int32], levels: int, counts: NDArray[np.int64] | None, order: NDArray[np.intp]
+) -> dict[str, Any]:
+    histograms = np.zeros((0, levels), np.int64) if counts is None else counts
+    width = histograms.shape[1]
+    if codes.max(initial=-1) >= width:
         raise UsageError("evidence-outcome", "an outcome code lies beyond the levels")
-    if len(rows) and (counts is None or counts[rows].min() < 0 or counts[rows].sum(axis=1).min() < 1):
+    compact = len(histograms) != len(codes)
+    place = (np.cumsum(codes < 0) - 1 if compact else np.arange(len(codes)))[order]
+    codes = codes[order]
+    rows = np.flatnonzero(codes < 0).astype(np.int64)
+    if len(rows) and place[rows].max() >= len(histograms):
+        raise UsageError("evidence-outcome", "a summary has no histogram")
+    summaries = histograms[place[rows]]
+    if summaries.min(initial=0) < 0 or summaries.sum(axis=1).min(initial=1) < 1:
         raise UsageError("evidence-outcome", "a summary counts at least one record, and none below zero")
-    histograms = counts[rows] if counts is not None else np.zeros((0, width), np.int64)
     empty = np.zeros(0, np.float64)
     outcome: dict[str, Any] = {"kind": "category", "levels": width, "codes": codes, "summary_rows": rows}
-    return outcome | {"summary_counts": histograms, "means": empty, "squares": empty}
+    return outcome | {"summary_counts": summaries, "means": empty, "squares": empty}
 
 
 def _number_columns(values: NDArray[np.float64], squares: NDArray[np.float64]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 QUERIES_AT_ONCE = 512
 DISTANCES_AT_ONCE = 1 << 24  # entries of one block of distances: 128 MB
-LENGTH_FACTOR_DEFAULT = 1.0
+NODES_TO_LEAVE_OUT = 3  # with two, leaving one out asks the other about a population it never saw
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +73,8 @@ class KernelSettings:
 class Residuals:
     """Every calibration packet asked as if it were not there: ``r`` of them.
 
-    ``nearest`` is the distance to its nearest other packet; ``predicted`` and ``observed`` are (r, c) scores or values;
+    ``nearest`` is the distance to its nearest other packet, of another node where there are three nodes or more;
+    ``predicted`` and ``observed`` are (r, c) scores or values;
     ``variance`` is the posterior variance of the noise-free outcome (kernel units), ``weights`` its weight. ``rows``
     are rows of the evidence. ``by_node`` holds predictions without all packets of its node, where three nodes or more
     make that possible and the packets are solved whole.
@@ -199,14 +200,34 @@ class FittedKernel:
         )
 
 
+def restrict(fitted: FittedKernel, rows: NDArray[np.int64]) -> FittedKernel:
+    """Return the same calculator on ``rows`` only: settings and residuals stay, the system is solved anew."""
+    chosen = np.sort(rows)
+    evidence = fitted.evidence.subset(chosen)
+    weights, features = fitted.weights[chosen], fitted.features[chosen]
+    order, solution = _solve(evidence, features, weights, fitted.settings, fitted.options)
+    return replace(
+        fitted,
+        evidence=evidence,
+        weights=weights,
+        targets=fitted.targets[chosen],
+        features=features,
+        order=order,
+        solution=solution,
+    )
+
+
 def fit(
     evidence: Evidence,
     *,
     day: int = 0,
     options: KernelOptions | None = None,
     sketches: NDArray[np.float64] | None = None,
+    settings: KernelSettings | None = None,
 ) -> FittedKernel:
     """Fit kernel ridge to ``evidence`` as of ``day`` (for ages); ``sketches`` (n, 64) are its sketch coordinates.
+
+    Given ``settings``, found on other packets of the same template, are used as they are.
 
     :raises UsageError: when no packet has any weight.
     """
@@ -217,16 +238,12 @@ def fit(
     family: Family = "bits" if sketches is None else "sketch"
     features = evidence.fingerprints if sketches is None else sketches
     targets = evidence.targets()
-    settings = _search_settings(evidence, family, features, targets, weights, chosen)
-    order = _content_order(evidence, features, weights)
-    solution = None
-    if len(evidence) <= chosen.whole_packets_max:
-        distances = feature_distances(family, features[order], features[order])
-        solution = Solution.of(kernel(distances, settings.length), settings.ridge / weights[order])
+    used = settings or _search_settings(evidence, family, features, targets, weights, chosen)
+    order, solution = _solve(evidence, features, weights, used, chosen)
     fitted = FittedKernel(
         evidence=evidence,
         options=chosen,
-        settings=settings,
+        settings=used,
         weights=weights,
         targets=targets,
         residuals=_no_residuals(targets.shape[1]),
@@ -235,7 +252,7 @@ def fit(
         solution=solution,
     )
     fitted = replace(fitted, residuals=_residuals_whole(fitted) if solution else _residuals_near(fitted))
-    return replace(fitted, settings=replace(settings, temperature=_temperature(fitted)))
+    return fitted if settings else replace(fitted, settings=replace(used, temperature=_temperature(fitted)))
 
 
 def packet_weights(evidence: Evidence, *, day: int, options: KernelOptions) -> NDArray[np.float64]:
@@ -268,6 +285,21 @@ def nearest_rows(distances: NDArray[np.float64], count: int) -> NDArray[np.int64
     return candidates[np.argsort(distances[candidates], kind="stable")][:count].astype(np.int64)
 
 
+def _solve(
+    evidence: Evidence,
+    features: NDArray[np.uint8] | NDArray[np.float64],
+    weights: NDArray[np.float64],
+    settings: KernelSettings,
+    options: KernelOptions,
+) -> tuple[NDArray[np.intp], Solution | None]:
+    """Return the order by content and the solution of all packets, or row order and None when there are too many."""
+    if len(evidence) > options.whole_packets_max:
+        return np.arange(len(evidence)), None
+    order = _content_order(evidence, features, weights)
+    distances = feature_distances(settings.family, features[order], features[order])
+    return order, Solution.of(kernel(distances, settings.length), settings.ridge / weights[order])
+
+
 def _search_settings(
     evidence: Evidence,
     family: Family,
@@ -281,7 +313,7 @@ def _search_settings(
     sample = sample[_content_order(part, features[sample], weights[sample])]
     distances = feature_distances(family, features[sample], features[sample])
     if len(sample) < _search.SEARCH_PACKETS_MIN:
-        length = _search.usual_length(distances) * LENGTH_FACTOR_DEFAULT
+        length = _search.usual_length(distances)
         return KernelSettings(family=family, length=length, ridge=_search.RIDGE_USUAL, temperature=1.0)
     found = _search.search(
         distances,
@@ -323,11 +355,15 @@ def _residuals_whole(fitted: FittedKernel) -> Residuals:
     order, solution = fitted.order, fitted.solution
     observed = fitted.targets[order]
     groups = fitted.evidence.node_index[order]
-    by_node = observed - solution.left_out_by(groups, observed) if len(fitted.evidence.node_ids) >= 3 else None
+    by_node = (
+        observed - solution.left_out_by(groups, observed)
+        if len(fitted.evidence.node_ids) >= NODES_TO_LEAVE_OUT
+        else None
+    )
     noise = fitted.settings.ridge / fitted.weights[order]
     variance = 1 / np.maximum(solution.leverage(), 1e-12) - noise
     distances = fitted._distances(fitted.features[order], fitted.features[order])
-    np.fill_diagonal(distances, np.inf)
+    own = groups[:, None] == groups if by_node is not None else np.eye(len(order), dtype=bool)
     return Residuals(
         rows=order.astype(np.int64),
         observed=observed,
@@ -335,13 +371,14 @@ def _residuals_whole(fitted: FittedKernel) -> Residuals:
         by_node=by_node,
         variance=np.maximum(variance, 0),
         weights=fitted.weights[order],
-        nearest=distances.min(axis=1),
+        nearest=np.where(own, np.inf, distances).min(axis=1),
     )
 
 
 def _residuals_near(fitted: FittedKernel) -> Residuals:
     rows = np.arange(min(len(fitted.evidence), fitted.options.calibration_packets_max))
     predicted, variance, nearest = [], [], []
+    nodes, everyone = fitted.evidence.node_index, np.arange(len(fitted.evidence))
     step = max(1, DISTANCES_AT_ONCE // len(fitted.evidence))
     for start in range(0, len(rows), step):
         block = fitted._distances(fitted.features[rows[start : start + step]], fitted.features)
@@ -349,7 +386,8 @@ def _residuals_near(fitted: FittedKernel) -> Residuals:
             smoothing = fitted._smooth_near(distances, without=int(row))
             predicted.append(smoothing.weights[0] @ fitted.targets[smoothing.rows])
             variance.append(float(smoothing.variance[0]))
-            nearest.append(float(smoothing.distances[0, 0]))
+            own = nodes == nodes[row] if len(fitted.evidence.node_ids) >= NODES_TO_LEAVE_OUT else everyone == row
+            nearest.append(float(np.where(own, np.inf, distances).min()))
     return Residuals(
         rows=rows.astype(np.int64),
         observed=fitted.targets[rows],

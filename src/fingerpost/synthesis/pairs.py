@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fingerpost.synthesis.evidence import Evidence
 
 INT64_MAX = (1 << 63) - 1
+NUMBER_STEPS = 1 << 16  # of the declared range of a number outcome, so that its sums are whole too
 BYTE_SIGNS = 2 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.int64) - 1  # (256, 8)
 
 
@@ -66,7 +67,20 @@ def ridge(statistics: Statistics, *, penalty: float) -> NDArray[np.float64]:
 
 def memory_of(evidence: Evidence) -> NDArray[np.int64]:
     """Return M (L, m) alone, for evidence whose products are not wanted."""
-    total: NDArray[np.int64] = node_memories(evidence).sum(axis=0)
+    memory = np.zeros((evidence.levels, evidence.bits), np.int64)
+    for level, rows in enumerate(rows_by_level(evidence)):
+        memory[level] = _sum_of_signs(evidence.fingerprints, rows)
+    for row, histogram in zip(evidence.summary_rows, evidence.summary_counts, strict=True):
+        memory += histogram[:, None] * signs(evidence.fingerprints[row : row + 1], np.int64)
+    return memory
+
+
+def record_memory(evidence: Evidence) -> NDArray[np.int64]:
+    """Return the sum of f over all records (m,), whatever their outcomes."""
+    total = np.zeros(evidence.bits, np.int64)
+    for start in range(0, len(evidence), CHUNK_ROWS):
+        part = slice(start, start + CHUNK_ROWS)
+        total += evidence.records[part] @ signs(evidence.fingerprints[part], np.int64)
     return total
 
 
@@ -116,10 +130,7 @@ def node_memories(evidence: Evidence) -> NDArray[np.int64]:
     order = np.argsort(group, kind="stable")
     ends = np.searchsorted(group[order], np.arange(nodes * levels + 1))
     for k in np.flatnonzero(ends[1:] > ends[:-1]):
-        rows = observed[order[ends[k] : ends[k + 1]]]
-        for start in range(0, len(rows), CHUNK_ROWS):
-            part = evidence.fingerprints[rows[start : start + CHUNK_ROWS]]
-            memories[k] += 2 * np.unpackbits(part, axis=1).sum(axis=0, dtype=np.int64) - len(part)
+        memories[k] = _sum_of_signs(evidence.fingerprints, observed[order[ends[k] : ends[k + 1]]])
     shaped = memories.reshape(nodes, levels, bits)
     for row, histogram in zip(evidence.summary_rows, evidence.summary_counts, strict=True):
         shaped[evidence.node_index[row]] += histogram[:, None] * signs(evidence.fingerprints[row : row + 1], np.int64)
@@ -169,6 +180,34 @@ def node_agreement(memories: NDArray[np.int64], counts: NDArray[np.int64]) -> No
     return NodeAgreement(same=same, every=every, same_pairs=same_pairs, every_pairs=every_pairs, contrast=contrast)
 
 
+def number_agreement(evidence: Evidence, *, low: float, high: float) -> NodeAgreement:
+    """Compare nodes by number outcomes, taken as whole steps z of 2^-16 of the range from the pool's mean.
+
+    ``same`` sums (f_i . f_j) z_i z_j; ``contrast`` is its mean over pairs, in units of the bits and of the
+    variance of the pool: above zero where similar situations had similar outcomes.
+    """
+    steps = np.rint((evidence.means - low) / (high - low) * NUMBER_STEPS).astype(np.int64)
+    centre = round(int(steps @ evidence.records) / int(evidence.records.sum()))
+    deviations = steps - centre
+    nodes, bits = len(evidence.node_ids), evidence.bits
+    weighted = np.zeros((nodes, bits), np.int64)
+    plain = np.zeros((nodes, bits), np.int64)
+    for node in range(nodes):
+        rows = np.flatnonzero(evidence.node_index == node)
+        for start in range(0, len(rows), CHUNK_ROWS):
+            part = rows[start : start + CHUNK_ROWS]
+            f = signs(evidence.fingerprints[part], np.int64)
+            weighted[node] += (deviations[part] * evidence.records[part]) @ f
+            plain[node] += evidence.records[part] @ f
+    totals = np.bincount(evidence.node_index, weights=evidence.records, minlength=nodes).astype(np.int64)
+    same, every, every_pairs = exact_gram(weighted), exact_gram(plain), exact_gram(totals[:, None])
+    variance = float(evidence.records @ deviations.astype(np.float64) ** 2) / float(evidence.records.sum())
+    contrast = np.full((nodes, nodes), np.nan)
+    if variance > 0:
+        contrast = (same / (every_pairs * bits)).astype(np.float64) / variance
+    return NodeAgreement(same=same, every=every, same_pairs=every_pairs, every_pairs=every_pairs, contrast=contrast)
+
+
 def sum_of_squares(integers: NDArray[np.int64]) -> int:
     """Return the exact sum of squares as a Python integer, whatever its size."""
     total, flat = 0, integers.reshape(-1)
@@ -191,6 +230,14 @@ def exact_gram(rows: NDArray[np.int64]) -> NDArray[Any]:
     numbers = rows.astype(object)
     gram: NDArray[Any] = numbers @ numbers.T
     return gram
+
+
+def _sum_of_signs(fingerprints: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    total = np.zeros(8 * fingerprints.shape[1], np.int64)
+    for start in range(0, len(rows), CHUNK_ROWS):
+        part = fingerprints[rows[start : start + CHUNK_ROWS]]
+        total += 2 * np.unpackbits(part, axis=1).sum(axis=0, dtype=np.int64) - len(part)
+    return total
 
 
 def _products_with(

@@ -109,7 +109,8 @@ class Statistics:
             and np.array_equal(self.products, other.products)
         )
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:
+        raise TypeError("statistics are compared, not hashed")
 
 
 def rows_by_level(evidence: Evidence) -> list[NDArray[np.int64]]:

@@ -1,0 +1,72 @@
+"""An answer in sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fingerpost.synthesis.answer import ActionEstimate, Answer, LevelEstimate, NumberEstimate
+
+LEVELS_SHOWN = 4
+ID_DIGITS = 8
+
+
+def explain(answer: Answer) -> tuple[str, ...]:
+    """Return what the answer says, why, and what to be careful about."""
+    sentences = []
+    if answer.reason is not None:
+        sentences.append(f"No answer is given: {answer.reason.text}")
+    estimate = _estimate(answer.levels, answer.number)
+    if estimate:
+        lead = "What little there is points to" if answer.abstained else "In situations like this one:"
+        sentences.append(f"{lead} {answer.outcome_name} {estimate}.")
+        sentences.append(
+            f"It rests on {_count(answer.packets, 'packet')} ({_count(answer.records, 'record')}) of "
+            f"{_count(answer.node_count, 'node')}, here worth {answer.effective_sample_size:.1f} independent records."
+        )
+    if answer.nearest:
+        near = answer.nearest[0]
+        sentences.append(
+            f"The nearest packet is {near.packet_id[:ID_DIGITS]} of node {near.node_id[:ID_DIGITS]}, "
+            f"at distance {near.distance:.3g}; it saw {_outcome(near.outcome)}."
+        )
+    shares = sorted(answer.nodes, key=lambda node: (-abs(node.weight), node.node_id))
+    if len(shares) > 1:
+        listed = ", ".join(f"{node.node_id[:ID_DIGITS]} {node.weight:.0%}" for node in shares[:LEVELS_SHOWN])
+        sentences.append(f"Shares of the estimate by node: {listed}.")
+    sentences += [_action(action) for action in answer.actions]
+    if answer.actions:
+        sentences.append("Actions were chosen by people who saw more than the packets say: these are not effects.")
+    sentences += [f"Careful: {warning.text}" for warning in answer.warnings]
+    return tuple(sentences)
+
+
+def _estimate(levels: tuple[LevelEstimate, ...], number: NumberEstimate | None) -> str:
+    if number is not None:
+        unit = f" {number.unit}" if number.unit else ""
+        return (
+            f"{number.mean:.4g}{unit} on average (90 % interval {number.mean_low:.4g} to {number.mean_high:.4g}); "
+            f"nine outcomes in ten lie between {number.low:.4g} and {number.high:.4g}{unit}"
+        )
+    ordered = sorted(levels, key=lambda level: -level.probability)[:LEVELS_SHOWN]
+    return ", ".join(
+        f"{level.level} {level.probability:.0%} (90 % interval {level.low:.0%} to {level.high:.0%})"
+        for level in ordered
+    )
+
+
+def _action(action: ActionEstimate) -> str:
+    estimate = _estimate(action.levels, action.number)
+    about = f"{_count(action.packets, 'packet')} of {_count(action.nodes, 'node')}"
+    warning = "" if action.overlap else "; hardly tried in situations like this one"
+    return f"Where {action.action} was done: {estimate} ({about}{warning})."
+
+
+def _outcome(outcome: str | float | dict[str, int]) -> str:
+    if isinstance(outcome, dict):
+        return ", ".join(f"{count} x {level}" for level, count in outcome.items())
+    return outcome if isinstance(outcome, str) else f"{outcome:.4g}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

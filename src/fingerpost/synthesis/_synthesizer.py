@@ -1,0 +1,290 @@
+"""From evidence to answers: one fit, any number of questions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerpost.errors import UsageError
+from fingerpost.fingerprint import sketch_values
+from fingerpost.limits import CLOCK_SKEW_DAYS_MAX
+from fingerpost.synthesis import _abstention, pairs
+from fingerpost.synthesis._estimates import estimate_of
+from fingerpost.synthesis._shares import Agreement, agreement_of, node_shares, packet_shares
+from fingerpost.synthesis.actions import ActionPool, action_pools, compare_actions
+from fingerpost.synthesis.answer import Answer, Notice, PairSums, Query
+from fingerpost.synthesis.intervals import Uncertainty, uncertainty
+from fingerpost.synthesis.kernel import KernelOptions, fit, nearest_rows, packet_weights
+from fingerpost.template import CategoryOutcomeField, condition_codes, condition_values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from fingerpost.synthesis._estimates import Estimate
+    from fingerpost.synthesis.evidence import Evidence
+    from fingerpost.synthesis.kernel import KernelSettings, Smoothing
+    from fingerpost.template import Template
+
+PACKETS_SHOWN = 10
+
+
+class Synthesizer:
+    """Answers questions from one pool of evidence as of one day; everything that does not depend on the question is
+    computed once, when first needed. The half-life is the template's, whatever ``options`` say.
+
+    ``conditions`` keeps only the packets that state these levels. Packets that are expired, from the future, or of no
+    weight are left out. Given ``settings`` (from an earlier answer) nothing is searched for.
+    """
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        template: Template,
+        *,
+        day: int,
+        options: KernelOptions | None = None,
+        conditions: Mapping[str, object] | None = None,
+        settings: KernelSettings | None = None,
+    ) -> None:
+        self.template = template
+        self.day = day
+        self.options = replace(options or KernelOptions(), half_life_days=template.half_life_days)
+        self.conditions = condition_codes(template, conditions or {})
+        self.settings = settings
+        self.evidence = evidence.subset(self._usable(evidence))
+
+    def ask(self, query: Query) -> Answer:
+        """Answer one question."""
+        return self.ask_many([query])[0]
+
+    def ask_many(self, queries: Sequence[Query]) -> list[Answer]:
+        """Answer many questions with one fit; each answer is the same as alone, to about 1e-12.
+
+        :raises UsageError: for a fingerprint or sketch of the wrong size.
+        """
+        fingerprints, sketches = self._columns(queries)
+        if not len(self.evidence):
+            return [self._without_evidence(query) for query in queries]
+        features = self.uncertainty.fitted.query_features(fingerprints, sketches)
+        answers: list[Answer] = []
+        for smoothing in self.uncertainty.fitted.smooth(features):
+            estimates = estimate_of(self.uncertainty, smoothing, self.template)
+            confidences = self._confidences(smoothing, estimates)
+            sizes = self.uncertainty.effective_sizes(smoothing)
+            node_weights = self.uncertainty.node_weights(smoothing)
+            for row, estimate in enumerate(estimates):
+                place = len(answers)
+                answers.append(
+                    self._answer(
+                        queries[place],
+                        features[place : place + 1],
+                        smoothing,
+                        row,
+                        estimate=estimate,
+                        confidence=float(confidences[row]),
+                        size=float(sizes[row]),
+                        node_weights=node_weights[row],
+                    )
+                )
+        return answers
+
+    @cached_property
+    def uncertainty(self) -> Uncertainty:
+        """The fitted calculator and what it knows about its own errors."""
+        values = None if self.evidence.sketches is None else sketch_values(self.evidence.sketches)
+        fitted = fit(self.evidence, day=self.day, options=self.options, sketches=values, settings=self.settings)
+        return uncertainty(fitted)
+
+    @cached_property
+    def agreement(self) -> Agreement:
+        """How the nodes with the most records agree with each other."""
+        return agreement_of(self.evidence, self.template)
+
+    @cached_property
+    def pair_sums(self) -> PairSums:
+        """Sums over all pairs of records of the pool."""
+        records, bits = int(self.evidence.records.sum()), self.evidence.bits
+        count = records * (records - 1) // 2
+        if self.evidence.kind == "number":
+            total = pairs.record_memory(self.evidence)
+            return PairSums(pairs=count, similarity=_half(total, records, bits), same_outcome=None)
+        memory = pairs.memory_of(self.evidence)
+        return PairSums(
+            pairs=count,
+            similarity=_half(memory.sum(axis=0), records, bits),
+            same_outcome=_half(memory, records, bits),
+        )
+
+    @cached_property
+    def _action_pools(self) -> list[ActionPool]:
+        return action_pools(self.uncertainty) if self.template.action else []
+
+    @cached_property
+    def _pool_notices(self) -> tuple[Notice | None, tuple[Notice, ...]]:
+        """The reason to abstain that holds for every question, and the warnings that do."""
+        warnings = []
+        if len(self.evidence.node_ids) == 1:
+            warnings.append(_abstention.ONE_NODE)
+        if _abstention.prior_only(self.uncertainty.fitted):
+            warnings.append(_abstention.PRIOR_ONLY)
+        if self.agreement.contradicts:
+            warnings.append(_abstention.CONTRADICTION)
+        return _abstention.too_few(self.uncertainty.pool_size), tuple(warnings)
+
+    def _usable(self, evidence: Evidence) -> NDArray[np.bool_]:
+        usable = evidence.live_on(self.day, skew_days=CLOCK_SKEW_DAYS_MAX)
+        usable &= packet_weights(evidence, day=self.day, options=self.options) > 0
+        for column, code in enumerate(self.conditions):
+            if code:
+                usable &= evidence.conditions[:, column] == code
+        return usable
+
+    def _columns(self, queries: Sequence[Query]) -> tuple[NDArray[np.uint8], NDArray[np.float64] | None]:
+        size = self.template.fingerprint_bits // 8
+        if any(len(query.fingerprint) != size for query in queries):
+            raise UsageError("query-fingerprint", f"a fingerprint of this template has {size} bytes")
+        fingerprints = np.frombuffer(b"".join(q.fingerprint for q in queries), np.uint8).reshape(-1, size)
+        if not self.template.sketch:
+            return fingerprints, None
+        if any(query.sketch is None or len(query.sketch) != 32 for query in queries):
+            raise UsageError("query-sketch", "a sketch of this template has 32 bytes")
+        joined = b"".join(query.sketch or b"" for query in queries)
+        return fingerprints, sketch_values(np.frombuffer(joined, np.uint8).reshape(-1, 32))
+
+    def _confidences(self, smoothing: Smoothing, estimates: list[Estimate]) -> NDArray[np.float64]:
+        """Return (q,) scores that rank answers: sure ones in familiar places first."""
+        fitted = self.uncertainty.fitted
+        nearest = smoothing.distances.min(axis=1)
+        familiar = np.array([_abstention.familiarity(fitted, float(distance)) for distance in nearest])
+        known = np.minimum(1, familiar / _abstention.STRANGE_SHARE)
+        outcome = self.template.outcome
+        if isinstance(outcome, CategoryOutcomeField):
+            scores = smoothing.weights @ fitted.targets[smoothing.rows]
+            chance = 1 / len(outcome.levels)
+            return np.asarray(chance + (self.uncertainty.moderated(smoothing, scores) - chance) * known, np.float64)
+        widths = np.array([0.0 if number is None else number.high - number.low for _, number in estimates])
+        return np.asarray((1 - widths / float(outcome.high - outcome.low)) * known, np.float64)
+
+    def _answer(
+        self,
+        query: Query,
+        features: NDArray[np.uint8] | NDArray[np.float64],
+        smoothing: Smoothing,
+        row: int,
+        *,
+        estimate: Estimate,
+        confidence: float,
+        size: float,
+        node_weights: NDArray[np.float64],
+    ) -> Answer:
+        fitted = self.uncertainty.fitted
+        distances, weights = smoothing.distances[row], smoothing.weights[row]
+        by_row = np.argsort(smoothing.rows, kind="stable")  # equal distances in order of packet id
+        near = by_row[nearest_rows(distances[by_row], PACKETS_SHOWN)]
+        heavy = by_row[np.argsort(-np.abs(weights[by_row]).round(12), kind="stable")[:PACKETS_SHOWN]]
+        actions = compare_actions(self._action_pools, self.uncertainty, smoothing, row, features, self.template)
+        reason, warnings = self._pool_notices
+        reason = reason or _abstention.too_far(fitted, float(distances.min()))
+        if len(actions) > 1 and not all(action.overlap for action in actions):
+            warnings = (*warnings, _abstention.ACTION_OVERLAP)
+        return Answer(
+            template_id=self.template.template_id.hex(),
+            template_name=self.template.name,
+            outcome_name=self.template.outcome.name,
+            kind=self.evidence.kind,
+            levels=estimate[0],
+            number=estimate[1],
+            confidence=confidence,
+            effective_sample_size=size,
+            packets=len(self.evidence),
+            records=int(self.evidence.records.sum()),
+            node_count=len(self.evidence.node_ids),
+            nodes=node_shares(self.evidence, self.agreement, node_weights),
+            agreement=self.agreement.matrix,
+            nearest=packet_shares(self.evidence, self.template, smoothing, row, near),
+            carriers=packet_shares(self.evidence, self.template, smoothing, row, heavy),
+            actions=actions,
+            pair_sums=self.pair_sums,
+            abstained=reason is not None,
+            reason=reason,
+            warnings=warnings,
+            query=query,
+            conditions=self._stated_conditions(),
+            day=self.day,
+            settings=fitted.settings,
+        )
+
+    def _without_evidence(self, query: Query) -> Answer:
+        return Answer(
+            template_id=self.template.template_id.hex(),
+            template_name=self.template.name,
+            outcome_name=self.template.outcome.name,
+            kind=self.evidence.kind,
+            levels=(),
+            number=None,
+            confidence=0.0,
+            effective_sample_size=0.0,
+            packets=0,
+            records=0,
+            node_count=0,
+            nodes=(),
+            agreement=(),
+            nearest=(),
+            carriers=(),
+            actions=(),
+            pair_sums=None,
+            abstained=True,
+            reason=_abstention.NO_EVIDENCE,
+            warnings=(),
+            query=query,
+            conditions=self._stated_conditions(),
+            day=self.day,
+            settings=None,
+        )
+
+    def _stated_conditions(self) -> tuple[tuple[str, str], ...]:
+        stated = condition_values(self.template, self.conditions)
+        return tuple((name, level) for name, level in stated.items() if level is not None)
+
+
+def synthesize(
+    query: Query,
+    evidence: Evidence,
+    template: Template,
+    *,
+    day: int,
+    options: KernelOptions | None = None,
+    conditions: Mapping[str, object] | None = None,
+) -> Answer:
+    """Answer one question from ``evidence`` as of ``day`` (days since 1970-01-01).
+
+    The same packets give the same answer however they arrived; but for intervals, sample sizes and what names nodes,
+    also whichever node emitted them. An abstention is an answer, not an error.
+
+    :raises RecordError: for a condition that the template does not have.
+    :raises UsageError: for a query that does not fit the template.
+    """
+    return synthesize_many([query], evidence, template, day=day, options=options, conditions=conditions)[0]
+
+
+def synthesize_many(
+    queries: Sequence[Query],
+    evidence: Evidence,
+    template: Template,
+    *,
+    day: int,
+    options: KernelOptions | None = None,
+    conditions: Mapping[str, object] | None = None,
+) -> list[Answer]:
+    """Answer many questions with one fit (see ``synthesize``)."""
+    synthesizer = Synthesizer(evidence, template, day=day, options=options, conditions=conditions)
+    return synthesizer.ask_many(queries)
+
+
+def _half(memory: NDArray[np.int64], records: int, bits: int) -> int:
+    return (pairs.sum_of_squares(memory) - records * bits) // 2
