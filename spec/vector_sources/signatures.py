@@ -39,6 +39,28 @@ def identities() -> Iterator[Vector]:
         )
 
 
+def digests() -> Iterator[Vector]:
+    """Yield digests of BLAKE2s in all the forms that the specification uses."""
+    for name, data, key, size in (
+        ("abc, the example of RFC 7693", b"abc", b"", 32),
+        ("no bytes", b"", b"", 32),
+        ("one whole block", octets("block", 64), b"", 32),
+        ("a byte more than a block", octets("block", 65), b"", 32),
+        ("a body's length", octets("block", 317), b"", 32),
+        ("16 bytes of digest", octets("block", 35), b"", 16),
+        ("a key of 16 bytes", octets("block", 9), octets("key", 16), 32),
+        ("a key and no bytes", b"", octets("key", 32), 32),
+        ("a key and two whole blocks", octets("block", 128), octets("key", 16), 32),
+    ):
+        yield Vector(
+            name=f"the BLAKE2s digest of {name}",
+            purpose="BLAKE2s with its digest size and its key.",
+            kind="blake2s",
+            input={"data": data.hex(), "key": key.hex(), "size": size},
+            expect={"digest": hashlib.blake2s(data, key=key, digest_size=size).hexdigest()},
+        )
+
+
 def trees() -> Iterator[Vector]:
     """Yield batch trees, and whole batches signed from their seed."""
     leaves = [octets(f"leaf {index}", 16) for index in range(256)]
@@ -165,6 +187,7 @@ def _refused(name: str, data: bytes, *, code: str = "packet-signature") -> Vecto
 
 
 FILES: dict[str, Callable[[], Iterator[Vector]]] = {
+    "blake2s.json": digests,
     "packet-identity.json": identities,
     "packet-batches.json": trees,
     "packet-signatures.json": verifications,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,13 @@ def test_verifying_gives_the_verdict_of_the_vector(vector: dict[str, Any]) -> No
 def test_the_packet_id_is_that_of_the_vector(vector: dict[str, Any]) -> None:
     packet = decode(bytes.fromhex(vector["input"]["packet"]))
     assert packet.packet_id.hex() == vector["expect"]["packet_id"]
+
+
+@pytest.mark.parametrize("vector", vectors_of("blake2s"))
+def test_the_digest_is_that_of_the_vector(vector: dict[str, Any]) -> None:
+    data, key = bytes.fromhex(vector["input"]["data"]), bytes.fromhex(vector["input"]["key"])
+    digest = hashlib.blake2s(data, key=key, digest_size=vector["input"]["size"])
+    assert digest.hexdigest() == vector["expect"]["digest"]
 
 
 @pytest.mark.parametrize("vector", vectors_of("node-id"))

@@ -88,7 +88,7 @@ PACKET_FIELDS: Final = (
     Field(name="kind", offset=3, size=1, type="u8", meaning="what the packet says, 1 to 5"),
     Field(name="profile", offset=4, size=1, type="u8", meaning="privacy profile, 0 to 4"),
     Field(name="epoch", offset=5, size=2, type="u16", meaning="day of emission, in days since 1970-01-01"),
-    Field(name="ttl_days", offset=7, size=2, type="u16", meaning="days to live after the epoch, 1 to 3650"),
+    Field(name="ttl_days", offset=7, size=2, type="u16", meaning="days to live, the epoch included, 1 to 3650"),
     Field(name="cell", offset=9, size=4, type="u32", meaning="cell of fingerprint space, the unit of routing"),
     Field(name="template_id", offset=13, size=16, type="bytes", meaning="the template that gives the payload meaning"),
     Field(name="nonce", offset=29, size=16, type="bytes", meaning="unpredictable bytes, fresh for each packet"),
