@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from fingerpost import __version__
+from fingerpost import __version__, errors
 from fingerpost.cli import _main, reference
 from fingerpost.cli._notes import notes_of
 from fingerpost.cli._output import Column, Output, bar, printable
@@ -41,13 +41,13 @@ def launch(*arguments: str, home: Path, **options: Any) -> subprocess.CompletedP
     )
 
 
-def launch_on_terminal(*arguments: str, home: Path, extra: dict[str, str]) -> str:
-    """Run the program with a terminal as its output and return everything the terminal got."""
+def launch_on_terminal(*arguments: str, home: Path, extra: dict[str, str] | None = None) -> str:
+    """Run Python with a terminal as its output and return everything the terminal got."""
     controller, terminal = pty.openpty()
     try:
-        environment = {"PYTHONPATH": str(ROOT / "src"), "FINGERPOST_HOME": str(home), "TERM": "xterm", **extra}
+        environment = {"PYTHONPATH": str(ROOT / "src"), "FINGERPOST_HOME": str(home), "TERM": "xterm", **(extra or {})}
         subprocess.run(
-            [sys.executable, "-m", "fingerpost", *arguments],
+            [sys.executable, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=terminal,
             stderr=terminal,
@@ -208,9 +208,10 @@ def test_letters_the_output_cannot_show_do_not_stop_a_command(tmp_path: Path) ->
 
 
 def test_colours_need_a_terminal_and_obey_no_color(home: Path) -> None:
-    assert "\x1b[" in launch_on_terminal("keys", "show", home=home, extra={})
-    assert "\x1b[" not in launch_on_terminal("keys", "show", home=home, extra={"NO_COLOR": "1"})
-    assert "\x1b[" not in launch_on_terminal("keys", "show", home=home, extra={"TERM": "dumb"})
+    show = ("-m", "fingerpost", "keys", "show")
+    assert "\x1b[" in launch_on_terminal(*show, home=home)
+    assert "\x1b[" not in launch_on_terminal(*show, home=home, extra={"NO_COLOR": "1"})
+    assert "\x1b[" not in launch_on_terminal(*show, home=home, extra={"TERM": "dumb"})
     assert "\x1b[" not in launch("keys", "show", home=home).stderr
 
 
@@ -254,6 +255,16 @@ def test_progress_is_silent_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> Non
     assert (captured.out, captured.err) == ("", "")
 
 
+def test_progress_is_a_bar_on_a_terminal(home: Path) -> None:
+    script = (
+        "from fingerpost.cli._output import Output\n"
+        "with Output(as_json=False).progress('Counting', total=2) as advance:\n"
+        "    advance(2)\n"
+    )
+    assert "Counting" in launch_on_terminal("-c", script, home=home)
+    assert "Counting" not in launch_on_terminal("-c", script, home=home, extra={"TERM": "dumb"})
+
+
 def test_a_json_document_never_holds_what_json_lacks() -> None:
     with pytest.raises(ValueError, match="JSON"):
         Output(as_json=True).document({"value": float("nan")})
@@ -288,7 +299,8 @@ def test_the_reference_is_what_the_commands_say() -> None:
 
 def test_the_exit_statuses_are_those_of_the_program() -> None:
     statuses = [status for status, _ in reference.exit_statuses()]
-    assert statuses == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 70, 130, 141]
+    raised = {getattr(error, "exit_status", 0) for error in vars(errors).values()}
+    assert statuses == sorted({0, *raised, 70, 130, 141})
 
 
 def raising(error: BaseException) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fingerpost import __version__
-from fingerpost.cli import keys
+from fingerpost.cli import keys, packet, template
 
 _ABOUT = """Learn from each other's outcomes without moving data.
 
@@ -60,3 +60,13 @@ _keys.command("show")(keys.show)
 _keys.command("rotate")(keys.rotate)
 _keys.command("revoke")(keys.revoke)
 app.add_typer(_keys, name="keys")
+
+_template = new_group("Check and read templates: the schema that nodes agree on.")
+_template.command("check")(template.check)
+_template.command("show")(template.show)
+app.add_typer(_template, name="template")
+
+_packet = new_group("Show and verify packets in a file.")
+_packet.command("show")(packet.show)
+_packet.command("verify")(packet.verify)
+app.add_typer(_packet, name="packet")

@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TextIO
 
 import typer
 
@@ -40,6 +40,13 @@ class Output:
     def document(self, document: Mapping[str, Any]) -> None:
         """Print the one JSON document of a command. Numbers that JSON lacks are a bug and raise ``ValueError``."""
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+    def finding(self, document: Mapping[str, Any], error: FingerpostError) -> NoReturn:
+        """End a command whose answer is bad news: the document says so too, beside its usual keys."""
+        if self.as_json:
+            self.document({**document, "error": error_document(error)})
+        print_error(error, as_json=False)
+        raise typer.Exit(error.exit_status)
 
     def title(self, text: str) -> None:
         """Print a heading, with an empty line above unless it is the first thing printed."""
@@ -109,15 +116,18 @@ class Output:
 def print_error(error: FingerpostError, *, as_json: bool) -> None:
     """Print an error and its hint for people, and with ``as_json`` the same as a JSON document on standard output."""
     if as_json:
-        details = {"code": error.code, "message": error.message, "hint": error.hint}
-        for place in ("field", "line", "row"):
-            if getattr(error, place, None) is not None:
-                details[place] = getattr(error, place)
-        Output(as_json=True).document({"error": details})
+        Output(as_json=True).document({"error": error_document(error)})
     sys.stdout.flush()  # First, so that a terminal shows the error below what came before it.
     _message("error", error.message)
     if error.hint:
         _message("hint", error.hint)
+
+
+def error_document(error: FingerpostError) -> dict[str, Any]:
+    """Return an error as JSON values: code, message, hint, and field, line or row where they are known."""
+    places = {place: getattr(error, place, None) for place in ("field", "line", "row")}
+    known = {place: value for place, value in places.items() if value is not None}
+    return {"code": error.code, "message": error.message, "hint": error.hint, **known}
 
 
 def printable(text: str) -> str:

@@ -80,7 +80,7 @@ def show(*, home: HomeOption = None, json: JsonOption = False) -> None:
     if json:
         document = _identity_document(identity, place)
         document["status"] = "in-use" if identity else "revoked"
-        document["records"] = [_record_document(record) for record in records]
+        document["records"] = [record_document(record) for record in records]
         out.document(document)
         return
     out.title("Identity of this node")
@@ -93,7 +93,7 @@ def show(*, home: HomeOption = None, json: JsonOption = False) -> None:
         out.line()
         out.title("Records")
         for record in records:
-            out.line(f"  {_record_line(record)}")
+            out.line(f"  {record_line(record)}")
 
 
 @noted(
@@ -219,7 +219,8 @@ def _identity_document(identity: "Identity | None", place: "Home") -> dict[str, 
     }
 
 
-def _record_document(record: "Succession | Revocation") -> dict[str, Any]:
+def record_document(record: "Succession | Revocation") -> dict[str, Any]:
+    """Return a record about an identity as JSON values."""
     from fingerpost.node.identity import Succession
 
     if isinstance(record, Succession):
@@ -237,8 +238,9 @@ def _record_document(record: "Succession | Revocation") -> dict[str, Any]:
     }
 
 
-def _record_line(record: "Succession | Revocation") -> str:
-    document = _record_document(record)
+def record_line(record: "Succession | Revocation") -> str:
+    """Return a record about an identity in words."""
+    document = record_document(record)
     subject = f"{document['day']}  {short_id(document['node_id'])}"
     if document["kind"] == "succession":
         return f"{subject} was followed by {short_id(document['successor'])}"
