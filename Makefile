@@ -81,7 +81,7 @@ clean:  ## remove .venv and everything that was made
 # ---------------------------------------------------------------------------------------------------------------------
 
 # Programs that check spec/vectors without a line of this package.
-READERS = $(wildcard spec/readers/js/check.mjs)
+READERS = spec/readers/js/check.mjs
 
 # A measurement says itself which task it belongs to.
 scripts_of = $(subst /,.,$(basename $(sort $(shell grep -l '^TARGET = "$(1)"' bench/*.py))))
