@@ -30,11 +30,24 @@ TABLE_COLUMNS_MAX = 4_096
 EPOCH_DAY_MAX = 65_535
 TTL_DAYS_MAX = 3_650
 CLOCK_SKEW_DAYS_MAX = 1
-STORE_QUOTA_PACKETS_DEFAULT = 1_000_000
+STORE_QUOTA_PACKETS_DEFAULT = 1_000_000  # of one emitter
+STORE_BLOCK_PACKETS_MAX = 256  # a whole batch, 128 KiB: one write that keeps pages full, one read that stays in cache
+STORE_SIZE_BYTES_DEFAULT = 1 << 40  # where a store stops growing; address space only, until it is written
+WITHDRAWAL_DAYS = TTL_DAYS_MAX + CLOCK_SKEW_DAYS_MAX  # what a withdrawal must outlive: all that it could name
+ERASURE_DAYS_MAX = 7  # from the day a packet is withdrawn or expires until its bytes are gone from the file
+RECORD_TABLE_LENGTH_MAX = 64
+RECORD_KEY_SIZE_BYTES_MAX = 256
+RECORD_VALUE_SIZE_BYTES_MAX = 16_777_216
 
 if FRAME_PACKETS_MAX != 2_032:
     raise AssertionError("a frame holds 2,032 packets and its envelope")
 if BATCH_PACKETS_MAX > FRAME_PACKETS_MAX:
     raise AssertionError("a whole batch must fit into one frame")
+if STORE_BLOCK_PACKETS_MAX < BATCH_PACKETS_MAX:
+    raise AssertionError("a whole batch must fit into one block")
+if RECORD_TABLE_LENGTH_MAX + 1 + RECORD_KEY_SIZE_BYTES_MAX > 511:
+    raise AssertionError("LMDB refuses longer keys")
+if RECORD_VALUE_SIZE_BYTES_MAX < TEMPLATE_SIZE_BYTES_MAX:
+    raise AssertionError("a record holds any template")
 if FINGERPRINT_BITS_MAX % FINGERPRINT_BITS_STEP or FINGERPRINT_BITS_DEFAULT % FINGERPRINT_BITS_STEP:
     raise AssertionError("fingerprints are whole 64-bit words")

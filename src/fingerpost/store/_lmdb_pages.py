@@ -1,0 +1,192 @@
+"""Is an LMDB file whole? Answered by reading its tree pages as a file, before LMDB maps them.
+
+LMDB trusts its file: a page that is cut off or overwritten ends the process with a signal, not with an error. This
+walk costs one read for each tree page and for each block of packets, a few milliseconds for a million packets. The
+format is that of ``mdb.c`` in LMDB 0.9 (data version 1); a file of another version is left for LMDB to judge.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_PAGE_HEADER: Final = struct.Struct("<QHHHH")  # number, pad, flags, lower, upper
+_OVERFLOW_HEADER: Final = struct.Struct("<QHHI")  # number, pad, flags, pages
+_META: Final = struct.Struct("<IIQQ48s48sQQ")  # magic, version, address, map size, free tree, main tree, last, txn
+_TREE: Final = struct.Struct("<IHHQQQQQ")  # pad, flags, depth, branches, leaves, overflows, entries, root
+_NODE: Final = struct.Struct("<HHHH")  # low, high, flags, key size
+_MAGIC: Final = 0xBEEFC0DE
+_VERSION: Final = 1
+_BRANCH, _LEAF, _OVERFLOW, _META_FLAG = 1, 2, 4, 8
+_BIG, _SUBTREE, _DUPLICATES = 1, 2, 4
+_NO_PAGE: Final = 0xFFFF_FFFF_FFFF_FFFF
+_DEPTH_MAX: Final = 32
+_SIZES: Final = frozenset(1 << bits for bits in range(8, 17))
+
+
+class Damage(Exception):  # noqa: N818  not an error for callers: find_damage turns it into words
+    """What is wrong with the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    depth: int
+    root: int
+
+
+def find_damage(path: Path) -> str | None:
+    """Return what is wrong with the structure of the LMDB file at ``path``, or None. Raises ``OSError``."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _Walk(file).run()
+    except Damage as damage:
+        return str(damage)
+    finally:
+        os.close(file)
+    return None
+
+
+class _Walk:
+    """One look at every page that the newest version of the file uses."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._file_size = os.fstat(file).st_size
+        self._page_size = 0
+        self._used = bytearray()
+        self._free: list[int] = []
+
+    def run(self) -> None:
+        """Raise ``Damage`` for the first thing that is wrong."""
+        metas = self._metas()
+        if metas is None:
+            return
+        free, main, last = max(metas, key=lambda meta: meta[3])[:3]
+        self._used = bytearray(last + 1)
+        self._used[0] = self._used[1] = 1
+        for value in self._values(_tree(free), is_free_list=True):
+            count = int.from_bytes(value[:8], "little")
+            if len(value) < 8 * (count + 1):
+                raise Damage("the list of free pages is cut off")
+            self._free.extend(struct.unpack_from(f"<{count}Q", value, 8))
+        for _ in self._values(_tree(main), is_free_list=False):
+            pass
+        for page in self._free:
+            self._claim(page, 1)
+
+    def _metas(self) -> list[tuple[bytes, bytes, int, int]] | None:
+        """Return both starting points of the file, or None if only LMDB can tell."""
+        found = []
+        for place in (0, 1):
+            head = self._read(place * self._page_size, _PAGE_HEADER.size + _META.size)
+            flags = _PAGE_HEADER.unpack_from(head)[2]
+            magic, version, _, _, free, main, last, transaction = _META.unpack_from(head, _PAGE_HEADER.size)
+            if magic != _MAGIC or not flags & _META_FLAG:
+                raise Damage("it does not start like an LMDB file")
+            if version & 0xFFFF != _VERSION:
+                return None
+            if not place:
+                self._page_size = _TREE.unpack(free)[0]
+                if self._page_size not in _SIZES:
+                    raise Damage(f"pages of {self._page_size} bytes do not exist")
+            if not 1 <= last < 1 << 48:
+                raise Damage("the number of pages makes no sense")
+            found.append((free, main, last, transaction))
+        if self._file_size // self._page_size < 2:
+            raise Damage("the file is cut off")
+        if max(last for _, _, last, _ in found) > self._file_size:  # fewer than one byte a page: no need to look
+            raise Damage("the file is cut off")
+        return found
+
+    def _values(self, tree: _Tree, *, is_free_list: bool) -> Iterator[bytes]:
+        """Visit a tree and the trees inside it; yield the values of the free list."""
+        pending = [tree]
+        while pending:
+            tree = pending.pop()
+            if tree.root == _NO_PAGE:
+                continue
+            level = [tree.root]
+            for depth in range(tree.depth, 0, -1):
+                below: list[int] = []
+                for number in level:
+                    for flags, data in self._nodes(number, is_leaf=depth == 1):
+                        if depth > 1:
+                            below.append(int.from_bytes(data, "little"))
+                        elif flags & _BIG:
+                            value = self._overflow(data, with_value=is_free_list)
+                            if is_free_list:
+                                yield value
+                        elif is_free_list:
+                            yield data
+                        elif flags & _SUBTREE:
+                            pending.append(_tree(data))
+                level = below
+
+    def _nodes(self, number: int, *, is_leaf: bool) -> Iterator[tuple[int, bytes]]:
+        """Yield (flags, data) of each node of a tree page; the data of a branch is the page below."""
+        self._claim(number, 1)
+        page = self._read(number * self._page_size, self._page_size)
+        own, _, flags, lower, upper = _PAGE_HEADER.unpack_from(page)
+        if own != number or flags & 0xF != (_LEAF if is_leaf else _BRANCH):
+            raise Damage(f"page {number} is not the page of the tree that it should be")
+        count = (lower - _PAGE_HEADER.size) // 2
+        if not _PAGE_HEADER.size <= lower <= upper <= self._page_size or lower % 2 or (not is_leaf and count < 2):
+            raise Damage(f"page {number} has an impossible size")
+        for offset in struct.unpack_from(f"<{count}H", page, _PAGE_HEADER.size):
+            if not upper <= offset <= self._page_size - _NODE.size:
+                raise Damage(f"page {number} points outside itself")
+            low, high, node_flags, key_size = _NODE.unpack_from(page, offset)
+            start = offset + _NODE.size + key_size
+            if not is_leaf:
+                if start > self._page_size:
+                    raise Damage(f"page {number} has a key that is cut off")
+                yield 0, (low | high << 16 | node_flags << 32).to_bytes(8, "little")
+                continue
+            size = low | high << 16
+            end = start + (8 if node_flags & _BIG else size)
+            if end > self._page_size:
+                raise Damage(f"page {number} has a value that is cut off")
+            if node_flags & _SUBTREE and not node_flags & _DUPLICATES and size != _TREE.size:
+                raise Damage(f"page {number} has a tree that is none")
+            data = page[start:end]
+            if node_flags & _BIG:
+                data += size.to_bytes(8, "little")
+            yield node_flags & ~_SUBTREE if node_flags & _DUPLICATES else node_flags, data
+
+    def _overflow(self, data: bytes, *, with_value: bool) -> bytes:
+        """Check the pages of one long value; return it if asked for."""
+        number, size = struct.unpack("<QQ", data)
+        own, _, flags, pages = _OVERFLOW_HEADER.unpack(
+            self._read(number * self._page_size, _OVERFLOW_HEADER.size) if number < len(self._used) else bytes(16)
+        )
+        if own != number or flags & 0xF != _OVERFLOW or pages * self._page_size < size + _OVERFLOW_HEADER.size:
+            raise Damage(f"page {number} is not the start of a long value")
+        self._claim(number, pages)
+        last_byte = number * self._page_size + _OVERFLOW_HEADER.size + size - 1
+        self._read(last_byte, 1)
+        return self._read(number * self._page_size + _OVERFLOW_HEADER.size, size) if with_value else b""
+
+    def _claim(self, number: int, pages: int) -> None:
+        """Note that pages are in use, each once."""
+        if not 2 <= number <= number + pages <= len(self._used):
+            raise Damage(f"page {number} does not exist")
+        if any(self._used[number : number + pages]):
+            raise Damage(f"page {number} is used twice")
+        self._used[number : number + pages] = b"\1" * pages
+
+    def _read(self, offset: int, size: int) -> bytes:
+        data = os.pread(self._file, size, offset)
+        if len(data) < size:
+            raise Damage("the file is cut off")
+        return data
+
+
+def _tree(data: bytes) -> _Tree:
+    _, _, depth, _, _, _, _, root = _TREE.unpack(data)
+    if root != _NO_PAGE and not 1 <= depth <= _DEPTH_MAX:
+        raise Damage("a tree has an impossible depth")
+    return _Tree(depth, root)
