@@ -12,6 +12,7 @@
     ├── StoreError          a store that cannot be opened, or refuses a write
     │   └── StoreFullError  no room is left; nothing of the write was kept
     ├── ReceiptError        a receipt that cannot be read, or does not verify
+    ├── NetworkError        a peer that cannot be reached, or a frame that cannot be carried
     └── UsageError          a call or a command line that makes no sense
 
 Each error carries a stable ``code`` (kebab-case, listed in ``docs/reference/errors.md``) and a ``hint`` that says what
@@ -98,6 +99,12 @@ class ReceiptError(FingerpostError):
     """A receipt that cannot be read, or does not verify."""
 
     exit_status = 9
+
+
+class NetworkError(FingerpostError):
+    """A peer that cannot be reached, or a frame that cannot be carried."""
+
+    exit_status = 10
 
 
 class UsageError(FingerpostError):

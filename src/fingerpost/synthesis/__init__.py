@@ -14,6 +14,7 @@ from fingerpost.synthesis.answer import (
 )
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.synthesis.kernel import FittedKernel, KernelOptions, KernelSettings, fit
+from fingerpost.synthesis.receipt import Receipt, Verification, make_receipt, verify_receipt
 
 __all__ = [
     "ActionEstimate",
@@ -29,8 +30,12 @@ __all__ = [
     "PacketShare",
     "PairSums",
     "Query",
+    "Receipt",
     "Synthesizer",
+    "Verification",
     "fit",
+    "make_receipt",
     "synthesize",
     "synthesize_many",
+    "verify_receipt",
 ]

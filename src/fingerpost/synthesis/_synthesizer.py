@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from fingerpost.synthesis.kernel import KernelOptions, fit, nearest_rows, packet
 from fingerpost.template import CategoryOutcomeField, condition_codes, condition_values
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -67,10 +68,9 @@ class Synthesizer:
 
         :raises UsageError: for a fingerprint or sketch of the wrong size.
         """
-        fingerprints, sketches = self._columns(queries)
+        features = self._features(queries)
         if not len(self.evidence):
             return [self._without_evidence(query) for query in queries]
-        features = self.uncertainty.fitted.query_features(fingerprints, sketches)
         answers: list[Answer] = []
         for smoothing in self.uncertainty.fitted.smooth(features):
             estimates = estimate_of(self.uncertainty, smoothing, self.template)
@@ -92,6 +92,10 @@ class Synthesizer:
                     )
                 )
         return answers
+
+    def smoothings(self, queries: Sequence[Query]) -> Iterator[Smoothing]:
+        """Yield, in blocks, which packets answer the questions and with what weights."""
+        return self.uncertainty.fitted.smooth(self._features(queries))
 
     @cached_property
     def uncertainty(self) -> Uncertainty:
@@ -121,6 +125,11 @@ class Synthesizer:
         )
 
     @cached_property
+    def evidence_digest(self) -> str:
+        """Which packets were used, in 64 hex digits."""
+        return hashlib.blake2s(self.evidence.packet_ids.tobytes()).hexdigest()
+
+    @cached_property
     def _action_pools(self) -> list[ActionPool]:
         return action_pools(self.uncertainty) if self.template.action else []
 
@@ -144,17 +153,17 @@ class Synthesizer:
                 usable &= evidence.conditions[:, column] == code
         return usable
 
-    def _columns(self, queries: Sequence[Query]) -> tuple[NDArray[np.uint8], NDArray[np.float64] | None]:
+    def _features(self, queries: Sequence[Query]) -> NDArray[np.uint8] | NDArray[np.float64]:
         size = self.template.fingerprint_bits // 8
         if any(len(query.fingerprint) != size for query in queries):
             raise UsageError("query-fingerprint", f"a fingerprint of this template has {size} bytes")
         fingerprints = np.frombuffer(b"".join(q.fingerprint for q in queries), np.uint8).reshape(-1, size)
         if not self.template.sketch:
-            return fingerprints, None
+            return fingerprints
         if any(query.sketch is None or len(query.sketch) != 32 for query in queries):
             raise UsageError("query-sketch", "a sketch of this template has 32 bytes")
         joined = b"".join(query.sketch or b"" for query in queries)
-        return fingerprints, sketch_values(np.frombuffer(joined, np.uint8).reshape(-1, 32))
+        return sketch_values(np.frombuffer(joined, np.uint8).reshape(-1, 32))
 
     def _confidences(self, smoothing: Smoothing, estimates: list[Estimate]) -> NDArray[np.float64]:
         """Return (q,) scores that rank answers: sure ones in familiar places first."""
@@ -202,6 +211,7 @@ class Synthesizer:
             confidence=confidence,
             effective_sample_size=size,
             packets=len(self.evidence),
+            evidence_digest=self.evidence_digest,
             records=int(self.evidence.records.sum()),
             node_count=len(self.evidence.node_ids),
             nodes=node_shares(self.evidence, self.agreement, node_weights),
@@ -230,6 +240,7 @@ class Synthesizer:
             confidence=0.0,
             effective_sample_size=0.0,
             packets=0,
+            evidence_digest="",
             records=0,
             node_count=0,
             nodes=(),

@@ -139,6 +139,7 @@ class Answer:
     effective_sample_size: float
     packets: int
     records: int
+    evidence_digest: str  # BLAKE2s-256 of the ids of all packets used, in bytewise order; empty without packets
     node_count: int
     nodes: tuple[NodeShare, ...]
     agreement: tuple[tuple[float | None, ...], ...]  # between ``nodes``, in their order

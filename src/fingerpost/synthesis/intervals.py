@@ -66,7 +66,7 @@ class Uncertainty:
         temperature = self.fitted.settings.temperature
         variance = self.total_variance(smoothing)
         low, high = np.empty_like(estimate), np.empty_like(estimate)
-        finest = 1 / (1 + float(self.fitted.weights.sum()))
+        finest = self.fitted.settings.spread
         for level in range(estimate.shape[1]):
             odds, slope = _log_odds(estimate, np.full(len(estimate), level))
             spread = temperature**2 * variance * ((slope @ self.covariance) * slope).sum(axis=1)

@@ -12,6 +12,7 @@ temperature and residuals then come from asking the same of sample packets that 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,7 @@ class KernelSettings:
     length: float  # in units of the distance
     ridge: float
     temperature: float  # 1 for numbers
+    spread: float  # share of probability given to all levels alike: 1 / (1 + weight of all packets)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +147,12 @@ class FittedKernel:
     def estimate(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Turn scores (q, c) into probabilities; means pass unchanged.
 
-        A share of 1 / (records + 1) goes to all levels alike: no finite evidence makes an outcome impossible.
+        A share of 1 / (1 + records) goes to all levels alike: no finite evidence makes an outcome impossible.
         """
         if self.evidence.kind == "number":
             return scores
         shares = _search.softmax(scores, self.settings.temperature)
-        spread = 1 / (1 + float(self.weights.sum()))
+        spread = self.settings.spread
         return np.asarray((1 - spread) * shares + spread / shares.shape[1], np.float64)
 
     def query_features(
@@ -205,9 +207,11 @@ def restrict(fitted: FittedKernel, rows: NDArray[np.int64]) -> FittedKernel:
     chosen = np.sort(rows)
     evidence = fitted.evidence.subset(chosen)
     weights, features = fitted.weights[chosen], fitted.features[chosen]
-    order, solution = _solve(evidence, features, weights, fitted.settings, fitted.options)
+    settings = replace(fitted.settings, spread=_spread(weights))
+    order, solution = _solve(evidence, features, weights, settings, fitted.options)
     return replace(
         fitted,
+        settings=settings,
         evidence=evidence,
         weights=weights,
         targets=fitted.targets[chosen],
@@ -229,13 +233,17 @@ def fit(
 
     Given ``settings``, found on other packets of the same template, are used as they are.
 
-    :raises UsageError: when no packet has any weight.
+    :raises UsageError: when no packet has any weight, or the settings belong to another kind of distance.
     """
     chosen = options or KernelOptions()
     weights = packet_weights(evidence, day=day, options=chosen)
     if not len(evidence) or weights.min() <= 0:
         raise UsageError("kernel-empty", "fitting needs packets, each of a weight above zero")
     family: Family = "bits" if sketches is None else "sketch"
+    if settings is not None and settings.family != family:
+        raise UsageError(
+            "kernel-settings", f"the settings are for {settings.family} distances, the packets have {family}"
+        )
     features = evidence.fingerprints if sketches is None else sketches
     targets = evidence.targets()
     used = settings or _search_settings(evidence, family, features, targets, weights, chosen)
@@ -285,6 +293,10 @@ def nearest_rows(distances: NDArray[np.float64], count: int) -> NDArray[np.int64
     return candidates[np.argsort(distances[candidates], kind="stable")][:count].astype(np.int64)
 
 
+def _spread(weights: NDArray[np.float64]) -> float:
+    return 1 / (1 + math.fsum(weights.tolist()))
+
+
 def _solve(
     evidence: Evidence,
     features: NDArray[np.uint8] | NDArray[np.float64],
@@ -312,9 +324,10 @@ def _search_settings(
     part = evidence.subset(sample)
     sample = sample[_content_order(part, features[sample], weights[sample])]
     distances = feature_distances(family, features[sample], features[sample])
+    spread = _spread(weights)
     if len(sample) < _search.SEARCH_PACKETS_MIN:
         length = _search.usual_length(distances)
-        return KernelSettings(family=family, length=length, ridge=_search.RIDGE_USUAL, temperature=1.0)
+        return KernelSettings(family=family, length=length, ridge=_search.RIDGE_USUAL, temperature=1.0, spread=spread)
     found = _search.search(
         distances,
         targets[sample],
@@ -323,7 +336,7 @@ def _search_settings(
         lengths=options.lengths if family == "bits" else options.sketch_lengths,
         ridges=options.ridges,
     )
-    return KernelSettings(family=family, length=found.length, ridge=found.ridge, temperature=1.0)
+    return KernelSettings(family=family, length=found.length, ridge=found.ridge, temperature=1.0, spread=spread)
 
 
 def _content_order(

@@ -1,0 +1,99 @@
+"""Which packets from elsewhere a node keeps: every rule that a packet must pass before it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from fingerpost.fingerprint import cell_of
+from fingerpost.limits import CLOCK_SKEW_DAYS_MAX
+from fingerpost.packet import Kind, RootCache, check_structure, has_layout, packet_ids, payloads, verify_packets
+from fingerpost.template import NumberOutcomeField, Template
+
+Packets = npt.NDArray[np.void]
+Refusals = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+
+class Refusal(IntEnum):
+    """Why a packet is not welcome; ``WELCOME`` is 0."""
+
+    WELCOME = 0
+    STRUCTURE = 1  # the bytes break the format
+    SIGNATURE = 2  # no valid signature covers them
+    TEMPLATE = 3  # this node does not serve the template
+    PROFILE = 4  # weaker than the profile that the template demands
+    FUTURE = 5  # dated further ahead than clocks may differ
+    EXPIRED = 6  # its time to live is over
+    LIFETIME = 7  # a longer time to live than the template allows
+    LAYOUT = 8  # the payload is not laid out as the template says
+    CELL = 9  # the cell is not that of the fingerprint
+    CONTENT = 10  # a level, an action, a condition or a number that the template does not have
+
+    @property
+    def code(self) -> str:
+        """Return the stable name, such as ``refused-future``."""
+        return f"refused-{self.name.lower()}"
+
+
+def judge(
+    packets: Packets, *, templates: Mapping[bytes, Template], day: int, roots: RootCache
+) -> npt.NDArray[np.uint8]:
+    """Return a ``Refusal`` for each packet, shape (n,), uint8. ``templates`` holds what this node serves, by id.
+
+    The order of the questions is that of ``Refusal``: a packet is refused for the first reason that applies.
+    """
+    refusals = np.zeros(len(packets), np.uint8)
+    _refuse(refusals, check_structure(packets) != 0, Refusal.STRUCTURE)
+    sound = np.flatnonzero(refusals == 0)
+    valid = verify_packets(packets[sound], cache=roots, ids=packet_ids(packets[sound]))
+    refusals[sound[~valid]] = Refusal.SIGNATURE
+    _refuse(refusals, ~np.isin(packets["template_id"].view("V16")[:, 0], _known(templates)), Refusal.TEMPLATE)
+    for template_id, template in templates.items():
+        mine = (refusals == 0) & (packets["template_id"] == np.frombuffer(template_id, np.uint8)).all(axis=1)
+        rows = np.flatnonzero(mine)
+        if len(rows):
+            refusals[rows] = _judge_by_template(packets[rows], template, day)
+    return refusals
+
+
+def _known(templates: Mapping[bytes, Template]) -> npt.NDArray[np.void]:
+    return np.frombuffer(b"".join(templates), "V16") if templates else np.zeros(0, "V16")
+
+
+def _judge_by_template(packets: Packets, template: Template, day: int) -> npt.NDArray[np.uint8]:
+    refusals = np.zeros(len(packets), np.uint8)
+    withdrawal = packets["kind"] == Kind.WITHDRAWAL
+    epoch, lifetime = packets["epoch"].astype(np.int64), packets["ttl_days"].astype(np.int64)
+    _refuse(refusals, ~withdrawal & (packets["profile"] < template.profile), Refusal.PROFILE)
+    _refuse(refusals, epoch > day + CLOCK_SKEW_DAYS_MAX, Refusal.FUTURE)
+    _refuse(refusals, ~withdrawal & (epoch + lifetime <= day), Refusal.EXPIRED)
+    _refuse(refusals, ~withdrawal & (lifetime > template.ttl_days), Refusal.LIFETIME)
+    observed = packets["kind"] == Kind.OBSERVATION
+    layout = template.observation_layout()
+    _refuse(refusals, ~withdrawal & ~(observed & has_layout(packets, layout)), Refusal.LAYOUT)
+    rows = np.flatnonzero((refusals == 0) & ~withdrawal)
+    content = payloads(packets[rows], layout)
+    fitting = np.zeros(len(rows), np.uint8)
+    _refuse(fitting, cell_of(content["fingerprint"], template) != packets["cell"][rows], Refusal.CELL)
+    _refuse(fitting, ~_content_fits(content, template), Refusal.CONTENT)
+    refusals[rows] = fitting
+    return refusals
+
+
+def _content_fits(content: Packets, template: Template) -> Mask:
+    actions = len(template.action.levels) if template.action else 0
+    fits: Mask = content["action"] <= actions
+    for index, condition in enumerate(template.conditions):
+        fits &= content["conditions"][:, index] <= len(condition.levels)
+    if isinstance(template.outcome, NumberOutcomeField):
+        low, high = float(template.outcome.low), float(template.outcome.high)
+        return fits & (content["outcome"] >= low) & (content["outcome"] <= high)
+    return fits & (content["outcome"] >= 1) & (content["outcome"] <= len(template.outcome.levels))
+
+
+def _refuse(refusals: npt.NDArray[np.uint8], broken: Mask, reason: Refusal) -> None:
+    refusals[(refusals == 0) & broken] = reason

@@ -1,0 +1,191 @@
+"""From observed records to signed packets: the path that every observation of this node takes.
+
+It decides nothing about storage or the network, and never sees a value outside its template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fingerpost.errors import RecordError, TableError, UsageError
+from fingerpost.fingerprint import Fingerprinter, cell_of
+from fingerpost.limits import BATCH_PACKETS_MAX
+from fingerpost.packet import PACKET_DTYPE, Kind, Profile, Signer, blank_bodies, payloads, sign_bodies
+from fingerpost.ports import Entropy
+from fingerpost.template import (
+    RowProblem,
+    Template,
+    action_code,
+    action_codes,
+    condition_codes,
+    condition_column_codes,
+    encode_record,
+    encode_table,
+    outcome_code,
+    outcome_codes,
+    profile_name,
+)
+
+NONCE_SIZE_BYTES = 16
+CONFIDENCE_UNIT = 255
+
+Packets = npt.NDArray[np.void]
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observations:
+    """Records as codes, ready to be written into packets: n rows.
+
+    ``encoded`` (n, width) int16, ``outcomes`` (n,) uint16 level codes or float64 numbers, ``actions`` (n,) uint16,
+    ``conditions`` (n, conditions) uint16, ``confidences`` (n,) uint8 in 255ths.
+    """
+
+    encoded: npt.NDArray[np.int16]
+    outcomes: npt.NDArray[Any]
+    actions: npt.NDArray[np.uint16]
+    conditions: npt.NDArray[np.uint16]
+    confidences: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.encoded)
+
+    def part(self, rows: slice | Rows) -> Observations:
+        """Return the observations of these rows."""
+        return Observations(
+            encoded=self.encoded[rows],
+            outcomes=self.outcomes[rows],
+            actions=self.actions[rows],
+            conditions=self.conditions[rows],
+            confidences=self.confidences[rows],
+        )
+
+    def without(self, rows: Rows) -> Observations:
+        """Return the observations that are not among ``rows``."""
+        return self.part(np.setdiff1d(np.arange(len(self)), rows))
+
+
+def observation(
+    template: Template,
+    situation: Mapping[str, object],
+    *,
+    outcome: object,
+    action: object = None,
+    conditions: Mapping[str, object] | None = None,
+    confidence: float = 1.0,
+) -> Observations:
+    """Return one record as codes. Raises ``RecordError`` for whatever does not fit the template."""
+    return Observations(
+        encoded=encode_record(template, situation)[None, :],
+        outcomes=np.array([outcome_code(template, outcome)], _outcome_type(template)),
+        actions=np.array([action_code(template, action)], np.uint16),
+        conditions=np.array(condition_codes(template, conditions or {}), np.uint16).reshape(1, -1),
+        confidences=np.array([confidence_code(confidence)], np.uint8),
+    )
+
+
+def observations_of_table(
+    template: Template, columns: Mapping[str, object], *, rows: int
+) -> tuple[Observations, list[RowProblem]]:
+    """Return a whole table as codes, and every cell that does not fit; a row with a problem must be left out.
+
+    The outcome and the action are the columns that the template names. Raises ``TableError`` for an absent column.
+    """
+    wanted = [template.outcome.name, *([template.action.name] if template.action else [])]
+    for name in wanted:
+        if name not in columns:
+            raise TableError(
+                "column-missing",
+                f"the table has no column {name!r}",
+                hint=f"its columns are: {', '.join(list(columns)[:20])}",
+            )
+    encoded, problems = encode_table(template, columns, rows=rows)
+    outcomes, found = outcome_codes(template, columns[template.outcome.name])
+    problems = problems + found
+    actions = np.zeros(rows, np.uint16)
+    if template.action:
+        codes, found = action_codes(template, columns[template.action.name])
+        actions, problems = codes.astype(np.uint16), problems + found
+    conditions, found = condition_column_codes(template, columns, rows=rows)
+    observations = Observations(
+        encoded=encoded,
+        outcomes=outcomes,
+        actions=actions,
+        conditions=conditions,
+        confidences=np.full(rows, CONFIDENCE_UNIT, np.uint8),
+    )
+    return observations, sorted(problems + found, key=lambda problem: (problem.row, problem.field))
+
+
+def confidence_code(confidence: float) -> int:
+    """Return a confidence of 0 to 1 in 255ths. Raises ``RecordError`` for anything else."""
+    if not 0 <= confidence <= 1:
+        raise RecordError("confidence-range", f"a confidence is 0 to 1, not {confidence}", field="confidence")
+    return round(confidence * CONFIDENCE_UNIT)
+
+
+def require_emittable(template: Template) -> None:
+    """Raise unless this template lets raw observations leave the node."""
+    template.check_may_emit()
+    if template.profile is not Profile.OPEN:
+        raise UsageError(
+            "profile-unavailable",
+            f"the template {template.name!r} asks for the profile {profile_name(template.profile)}",
+            hint='this version emits under the profile "open" only; nothing was written',
+        )
+
+
+def build_packets(
+    template: Template,
+    fingerprinter: Fingerprinter,
+    observations: Observations,
+    *,
+    signer: Signer,
+    day: int,
+    entropy: Entropy,
+) -> tuple[Packets, Rows]:
+    """Return signed packets in batches of up to 256, and the row that each one came from.
+
+    Packets are ordered by their random nonces, so that neither a batch nor its order tells which record came first.
+    """
+    require_emittable(template)
+    count = len(observations)
+    nonces = np.frombuffer(entropy.read(count * NONCE_SIZE_BYTES), np.uint8).reshape(count, NONCE_SIZE_BYTES)
+    order = np.lexsort(nonces.T[::-1])
+    layout = template.observation_layout()
+    bodies = blank_bodies(
+        count,
+        kind=Kind.OBSERVATION,
+        profile=template.profile,
+        epoch=day,
+        ttl_days=template.ttl_days,
+        template_id=template.template_id,
+        emitter=signer.public_key,
+        layout=layout,
+    )
+    encoded = observations.encoded[order]
+    fingerprints = fingerprinter.fingerprints(encoded)
+    bodies["cell"] = cell_of(fingerprints, template)
+    bodies["nonce"] = nonces[order]
+    content = payloads(bodies, layout)
+    content["fingerprint"] = fingerprints
+    if layout.sketch:
+        content["sketch"] = fingerprinter.sketches(encoded)
+    content["conditions"] = observations.conditions[order]
+    content["confidence"] = observations.confidences[order]
+    content["action"] = observations.actions[order]
+    content["outcome"] = observations.outcomes[order]
+    packets: Packets = np.zeros(count, PACKET_DTYPE)
+    for start in range(0, count, BATCH_PACKETS_MAX):
+        batch = slice(start, start + BATCH_PACKETS_MAX)
+        packets[batch] = sign_bodies(bodies[batch], signer)
+    return packets, order
+
+
+def _outcome_type(template: Template) -> type[np.generic]:
+    return np.uint16 if hasattr(template.outcome, "levels") else np.float64

@@ -1,0 +1,155 @@
+"""The node for synchronous code: the same node, on one background event loop that the process shares."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fingerpost.ids import NodeId
+from fingerpost.node.runtime import AsyncNode, Confirmation, Emission, MemoryNetwork
+from fingerpost.ports import Clock, Entropy
+from fingerpost.template import Template
+
+if TYPE_CHECKING:
+    from fingerpost.synthesis import Answer
+    from fingerpost.synthesis.receipt import Receipt
+
+Result = TypeVar("Result")
+
+
+class Node:
+    """One participant of outcome routing; see ``AsyncNode`` for what each verb does and raises.
+
+    ``template`` is a ``Template`` or the path of one; ``home`` keeps identity and packets between runs (None: in memory
+    only); ``network`` joins other nodes of this process.
+    """
+
+    def __init__(
+        self,
+        template: Template | str | Path,
+        *,
+        home: str | Path | None = None,
+        network: MemoryNetwork | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+    ) -> None:
+        opening = AsyncNode.open(template, home=home, network=network, clock=clock, entropy=entropy)
+        self._node = _run(opening)
+
+    @property
+    def template(self) -> Template:
+        """The template that this node speaks."""
+        return self._node.template
+
+    @property
+    def node_id(self) -> NodeId:
+        """The id under which others know this node."""
+        return self._node.node_id
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of all frames that arrived so far."""
+        return self._node.bytes_received
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of all frames that left so far."""
+        return self._node.bytes_sent
+
+    def emit(
+        self,
+        *,
+        situation: Mapping[str, object],
+        outcome: object,
+        action: object = None,
+        conditions: Mapping[str, object] | None = None,
+        confidence: float = 1.0,
+    ) -> str:
+        """Tell what happened in one situation; return the id of the packet (hex) once it is durable here."""
+        return _run(
+            self._node.emit(
+                situation=situation, outcome=outcome, action=action, conditions=conditions, confidence=confidence
+            )
+        )
+
+    def emit_table(
+        self,
+        columns: Mapping[str, object],
+        *,
+        skip_bad_rows: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Emission:
+        """Tell the outcomes of a whole table, columns by name."""
+        return _run(self._node.emit_table(columns, skip_bad_rows=skip_bad_rows, progress=progress))
+
+    def ask(self, situation: Mapping[str, object], *, conditions: Mapping[str, object] | None = None) -> Answer:
+        """Return what happened elsewhere in situations like this one; fields left out count as missing."""
+        return _run(self._node.ask(situation, conditions=conditions))
+
+    def ask_table(self, columns: Mapping[str, object]) -> list[Answer]:
+        """Return an answer for each row of a table, columns by name; absent columns count as missing."""
+        return _run(self._node.ask_table(columns))
+
+    def confirm(
+        self, answer: Answer, *, situation: Mapping[str, object], outcome: object, action: object = None
+    ) -> Confirmation:
+        """Tell how the situation of an answer turned out: it becomes a packet like any other, and a score."""
+        return _run(self._node.confirm(answer, situation=situation, outcome=outcome, action=action))
+
+    def receipt(self, answer: Answer) -> Receipt:
+        """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""
+        return _run(self._node.receipt(answer))
+
+    def synchronise(self) -> int:
+        """Fetch every packet that the network holds for the template; return how many were new here."""
+        return _run(self._node.synchronise())
+
+    def close(self) -> None:
+        """Leave the network and close the store; calling it twice is harmless."""
+        _run(self._node.close())
+
+    def __enter__(self) -> Node:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Loop:
+    """One event loop on one daemon thread, started when the first node is opened."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def get(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                threading.Thread(target=self._loop.run_forever, name="fingerpost", daemon=True).start()
+                atexit.register(self._stop, self._loop)
+            return self._loop
+
+    @staticmethod
+    def _stop(loop: asyncio.AbstractEventLoop) -> None:
+        """End what still waits for frames when the program ends without closing its nodes."""
+
+        async def cancel_all() -> None:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(cancel_all(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+
+
+_loop = _Loop()
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    return asyncio.run_coroutine_threadsafe(work, _loop.get()).result()

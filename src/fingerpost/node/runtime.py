@@ -1,0 +1,331 @@
+"""The running node: it owns the clock, the home directory and the carrier, and lets the engine decide.
+
+``AsyncNode`` lives on an event loop of the caller's. ``Node`` is the same for synchronous code: its work runs on one
+background loop that all nodes of the process share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fingerpost.carrier._memory import MemorySwitch
+from fingerpost.directory._memory import MemoryDirectory
+from fingerpost.directory.base import HolderRecord
+from fingerpost.errors import NetworkError, RecordError, TableError
+from fingerpost.ids import NodeId, PublicKey, node_id
+from fingerpost.node import asking
+from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
+from fingerpost.node.engine import Engine, Event, PacketsArrived, PacketsKept, WantAnswered
+from fingerpost.node.opening import open_signer, open_store, read_template
+from fingerpost.packet import packet_ids
+from fingerpost.ports import Clock, Entropy
+from fingerpost.system import SystemClock, SystemEntropy
+from fingerpost.template import RowProblem, Template
+
+if TYPE_CHECKING:
+    from fingerpost.carrier.base import Carrier
+    from fingerpost.synthesis import Answer
+    from fingerpost.synthesis.receipt import Receipt
+
+ANSWER_SECONDS_MAX = 30.0
+EMIT_ROWS_AT_ONCE = 8_192
+
+
+class MemoryNetwork:
+    """A network inside one process: nodes opened on it find each other and exchange packets."""
+
+    def __init__(self) -> None:
+        self.directory = MemoryDirectory()
+        self.switch = MemorySwitch()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emission:
+    """What a table turned into: ``packet_ids`` in row order (hex), rows left out, bytes, and holders that have it."""
+
+    packet_ids: tuple[str, ...]
+    problems: tuple[RowProblem, ...]
+    size_bytes: int
+    holders: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """An answer met its outcome: the packet that says so, and -ln of the probability that the answer gave it."""
+
+    packet_id: str
+    log_loss: float | None
+
+
+class AsyncNode:
+    """One participant: it emits outcomes as signed packets and answers questions from everybody's packets."""
+
+    def __init__(self, engine: Engine, template: Template, *, clock: Clock, close_store: Callable[[], None]) -> None:
+        self._engine = engine
+        self._template = template
+        self._clock = clock
+        self._close_store = close_store
+        self._network: MemoryNetwork | None = None
+        self._carrier: Carrier | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._waiting: dict[int, asyncio.Future[Event]] = {}
+        self._record: HolderRecord | None = None
+        self._arrived = 0
+        self.bytes_received = 0
+        self.bytes_sent = 0
+
+    @classmethod
+    async def open(
+        cls,
+        template: Template | str | Path,
+        *,
+        home: str | Path | None = None,
+        network: MemoryNetwork | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+    ) -> AsyncNode:
+        """Open a node on ``home``, or in memory only when there is none, and join ``network`` if one is given.
+
+        A home without an identity gets one. Raises ``TemplateError``, ``KeyFileError`` and ``StoreError``.
+        """
+        clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
+        value = read_template(template)
+        root = None if home is None else Path(home)
+        signer = open_signer(root, entropy=entropy, now=clock.now())
+        store = open_store(root, template=value)
+        engine = Engine(signer=signer, store=store, entropy=entropy)
+        engine.serve(value)
+        node = cls(engine, value, clock=clock, close_store=store.close)
+        try:
+            if network is not None:
+                await node._join(network)
+        except BaseException:
+            await node.close()
+            raise
+        return node
+
+    @property
+    def template(self) -> Template:
+        """The template that this node speaks."""
+        return self._template
+
+    @property
+    def node_id(self) -> NodeId:
+        """The id under which others know this node."""
+        return node_id(self._engine.public_key)
+
+    async def emit(
+        self,
+        *,
+        situation: Mapping[str, object],
+        outcome: object,
+        action: object = None,
+        conditions: Mapping[str, object] | None = None,
+        confidence: float = 1.0,
+    ) -> str:
+        """Tell what happened in one situation; return the id of the packet (hex) once it is durable here.
+
+        Raises ``RecordError`` for a value that does not fit the template; then nothing left this node.
+        """
+        require_emittable(self._template)
+        one = observation(
+            self._template,
+            situation,
+            outcome=outcome,
+            action=action,
+            conditions=conditions,
+            confidence=confidence,
+        )
+        return (await self._emit(one)).packet_ids[0]
+
+    async def emit_table(
+        self,
+        columns: Mapping[str, object],
+        *,
+        skip_bad_rows: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Emission:
+        """Tell the outcomes of a whole table, columns by name; ``progress`` is called with (rows done, rows in all).
+
+        Raises ``RecordError`` for the first row that does not fit, before anything is written; with
+        ``skip_bad_rows`` such rows are left out and listed in the result.
+        """
+        require_emittable(self._template)
+        rows = _row_count(columns)
+        all_rows, problems = observations_of_table(self._template, columns, rows=rows)
+        if problems and not skip_bad_rows:
+            raise _first_problem(problems, rows)
+        bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
+        return await self._emit(all_rows.without(bad), problems=problems, progress=progress)
+
+    async def ask(self, situation: Mapping[str, object], *, conditions: Mapping[str, object] | None = None) -> Answer:
+        """Return what happened elsewhere in situations like this one; fields left out count as missing."""
+        now = self._clock.now()
+        return asking.ask(self._engine, self._template, situation, conditions=conditions or {}, now=now)
+
+    async def ask_table(self, columns: Mapping[str, object]) -> list[Answer]:
+        """Return an answer for each row of a table, columns by name; absent columns count as missing.
+
+        Raises ``RecordError`` for the first row that does not fit.
+        """
+        return asking.ask_table(self._engine, self._template, columns, rows=_row_count(columns), now=self._clock.now())
+
+    async def confirm(
+        self,
+        answer: Answer,
+        *,
+        situation: Mapping[str, object],
+        outcome: object,
+        action: object = None,
+    ) -> Confirmation:
+        """Tell how the situation of an answer turned out: it becomes a packet like any other, and a score."""
+        packet_id = await self.emit(situation=situation, outcome=outcome, action=action)
+        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome))
+
+    async def receipt(self, answer: Answer) -> Receipt:
+        """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""
+        return asking.receipt(self._engine, self._template, answer, now=self._clock.now())
+
+    async def synchronise(self) -> int:
+        """Fetch every packet that the network holds for the template; return how many were new here.
+
+        It says nothing about any situation: all of a template's packets come, and questions are answered locally.
+        """
+        before = self._arrived
+        numbers = [self._engine.want(self._template.template_id, of=to) for to in await self._holders()]
+        await self._exchange(numbers)
+        return self._arrived - before
+
+    async def close(self) -> None:
+        """Leave the network and close the store; calling it twice is harmless."""
+        if self._network is not None and self._record is not None:
+            await self._network.directory.withdraw(self._record)
+        if self._carrier is not None:
+            await self._carrier.close()
+        if self._reader is not None:
+            await asyncio.gather(self._reader, return_exceptions=True)
+        self._network = self._carrier = self._reader = None
+        self._close_store()
+
+    async def __aenter__(self) -> AsyncNode:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def _emit(
+        self,
+        observations: Observations,
+        *,
+        problems: Sequence[RowProblem] = (),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Emission:
+        ids: list[str] = [""] * len(observations)
+        size_bytes = holders = 0
+        for start in range(0, len(observations), EMIT_ROWS_AT_ONCE):
+            chunk = observations.part(slice(start, start + EMIT_ROWS_AT_ONCE))
+            packets, rows = self._engine.emit(self._template.template_id, chunk, now=self._clock.now())
+            for row, packet_id in zip(rows, packet_ids(packets), strict=True):
+                ids[start + int(row)] = packet_id.tobytes().hex()
+            holders = await self._spread(packets)
+            size_bytes += packets.nbytes
+            if progress is not None:
+                progress(min(start + EMIT_ROWS_AT_ONCE, len(observations)), len(observations))
+        return Emission(packet_ids=tuple(ids), problems=tuple(problems), size_bytes=size_bytes, holders=holders)
+
+    async def _spread(self, packets: Any) -> int:
+        """Hand packets to every holder and wait until each says that it keeps them; return how many holders."""
+        holders = await self._holders()
+        await self._exchange(self._engine.offer(packets, to=holders))
+        return len(holders)
+
+    async def _holders(self) -> list[str]:
+        if self._network is None:
+            return []
+        records = await self._network.directory.find(self._template.template_id)
+        return [record.endpoint for record in records if record.public_key != self._engine.public_key]
+
+    async def _join(self, network: MemoryNetwork) -> None:
+        self._network = network
+        self._carrier = network.switch.open()
+        self._reader = asyncio.create_task(self._read(self._carrier))
+        self._record = HolderRecord(
+            template_id=self._template.template_id,
+            public_key=PublicKey(self._engine.public_key),
+            endpoint=self._carrier.endpoint,
+        )
+        await network.directory.announce(self._record)
+        await self.synchronise()
+
+    async def _exchange(self, numbers: Sequence[int]) -> None:
+        """Send what is due and wait for the answers to these numbers."""
+        if not numbers:
+            return
+        loop = asyncio.get_running_loop()
+        futures = {number: loop.create_future() for number in numbers}
+        self._waiting |= futures
+        try:
+            await self._flush()
+            await asyncio.wait_for(asyncio.gather(*futures.values()), ANSWER_SECONDS_MAX)
+        except TimeoutError:
+            missing = sum(not future.done() for future in futures.values())
+            raise NetworkError(
+                "peer-silent",
+                f"{missing} of {len(numbers)} requests were not answered within {ANSWER_SECONDS_MAX:.0f} s",
+                hint="what was emitted is durable here; try again when the peers are back",
+            ) from None
+        finally:
+            for number in numbers:
+                self._waiting.pop(number, None)
+
+    async def _flush(self) -> None:
+        carrier = self._carrier
+        for outgoing in self._engine.frames_to_send():
+            if carrier is not None:
+                self.bytes_sent += len(outgoing.frame)
+                with contextlib.suppress(NetworkError):  # A peer that is gone is noticed by its silence.
+                    await carrier.send(outgoing.frame, to=outgoing.to)
+
+    async def _read(self, carrier: Carrier) -> None:
+        while True:
+            try:
+                delivery = await carrier.receive()
+            except NetworkError:
+                return
+            self.bytes_received += len(delivery.frame)
+            self._engine.receive(delivery.frame, peer=delivery.sender, now=self._clock.now())
+            self._settle()
+            await self._flush()
+
+    def _settle(self) -> None:
+        while (event := self._engine.next_event()) is not None:
+            if isinstance(event, (PacketsKept, WantAnswered)):
+                future = self._waiting.get(event.number)
+                if future is not None and not future.done():
+                    future.set_result(event)
+            elif isinstance(event, PacketsArrived):
+                self._arrived += event.stored
+
+
+def _row_count(columns: Mapping[str, object]) -> int:
+    if not columns:
+        raise TableError("table-empty", "a table without columns has nothing to tell")
+    return len(next(iter(columns.values())))  # type: ignore[arg-type]
+
+
+def _first_problem(problems: Sequence[RowProblem], rows: int) -> RecordError:
+    first, bad = problems[0], len({problem.row for problem in problems})
+    return RecordError(
+        first.code,
+        f"row {first.row}, {first.message} ({bad} of {rows} rows have a problem; nothing was written)",
+        hint=first.hint,
+        field=first.field,
+        row=first.row,
+    )

@@ -1,0 +1,138 @@
+"""The main job through the public node: tables to packets, packets to answers, answers to receipts."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from fingerpost.errors import RecordError, TemplateError
+from fingerpost.node.facade import Node
+from fingerpost.node.runtime import MemoryNetwork
+from fingerpost.synthesis.receipt import verify_receipt
+from fingerpost.template import Template, parse_template
+
+TEMPLATE = """
+format = 1
+name = "tool-choice"
+data_class = "non_personal"
+[situation.size]
+kind = "number"
+range = [0, 100]
+[situation.language]
+kind = "category"
+levels = ["c", "go", "python"]
+[action]
+levels = ["cache", "retry"]
+[outcome]
+levels = ["failed", "worked"]
+kind = "category"
+"""
+HEART = Path(__file__).parents[2] / "src/fingerpost/lab"
+
+
+@pytest.fixture
+def template() -> Template:
+    return parse_template(TEMPLATE)
+
+
+@pytest.fixture
+def network() -> MemoryNetwork:
+    return MemoryNetwork()
+
+
+def _tell(node: Node, count: int) -> None:
+    for size in range(count):
+        language = ("c", "go", "python")[size % 3]
+        worked = language == "python"
+        node.emit(
+            situation={"size": size, "language": language},
+            action="retry" if size % 2 else "cache",
+            outcome="worked" if worked else "failed",
+        )
+
+
+def test_a_node_answers_from_the_outcomes_of_another(template: Template, network: MemoryNetwork) -> None:
+    with Node(template, network=network) as first, Node(template, network=network) as second:
+        _tell(first, 30)
+        answer = second.ask({"size": 5, "language": "python"})
+        assert answer.packets == 30
+        assert answer.probabilities["worked"] > 0.5
+        assert answer.nodes[0].node_id == first.node_id.hex()
+
+
+def test_a_node_that_joins_later_fetches_what_is_there(template: Template, network: MemoryNetwork) -> None:
+    with Node(template, network=network) as first:
+        _tell(first, 12)
+        with Node(template, network=network) as late:
+            assert late.ask({"size": 5}).packets == 12
+            assert late.synchronise() == 0
+
+
+def test_a_receipt_of_an_answer_verifies_without_the_node(template: Template) -> None:
+    with Node(template) as node:
+        _tell(node, 20)
+        receipt = node.receipt(node.ask({"size": 5, "language": "go"}))
+    assert verify_receipt(receipt.to_bytes()).packets == 20
+
+
+def test_a_home_keeps_identity_and_packets_between_runs(template: Template, tmp_path: Path) -> None:
+    with Node(template, home=tmp_path) as node:
+        _tell(node, 9)
+        identity = node.node_id
+    with Node(template, home=tmp_path) as again:
+        assert again.node_id == identity
+        assert again.ask({"size": 5}).packets == 9
+
+
+def test_a_confirmed_answer_gets_a_score_and_becomes_a_packet(template: Template) -> None:
+    with Node(template) as node:
+        _tell(node, 20)
+        situation = {"size": 6, "language": "c"}
+        answer = node.ask(situation)
+        confirmed = node.confirm(answer, situation=situation, outcome="failed", action="retry")
+        assert confirmed.log_loss is not None
+        assert confirmed.log_loss > 0
+        assert node.ask(situation).packets == 21
+
+
+def test_a_table_with_a_bad_row_writes_nothing_unless_bad_rows_are_skipped(template: Template) -> None:
+    columns = {
+        "size": ["1", "2", "900"],
+        "language": ["c", "go", "go"],
+        "action": ["retry", "retry", "cache"],
+        "outcome": ["failed", "worked", "worked"],
+    }
+    with Node(template) as node:
+        with pytest.raises(RecordError) as refused:
+            node.emit_table(columns)
+        assert refused.value.row == 3
+        assert node.ask({"size": 1}).packets == 0
+        emission = node.emit_table(columns, skip_bad_rows=True)
+        assert len(emission.packet_ids) == 2
+        assert [problem.row for problem in emission.problems] == [3]
+        assert node.ask({"size": 1}).packets == 2
+
+
+def test_nothing_leaves_before_the_owner_says_what_the_data_are() -> None:
+    undeclared = parse_template(TEMPLATE.replace('data_class = "non_personal"', 'data_class = "undeclared"'))
+    with Node(undeclared) as node, pytest.raises(TemplateError) as refused:
+        node.emit(situation={"size": 1, "language": "c"}, outcome="failed")
+    assert refused.value.code == "template-undeclared"
+
+
+def test_hospitals_answer_for_a_newcomer_better_than_chance(network: MemoryNetwork) -> None:
+    with (HEART / "heart.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    mine = [row for row in rows if row["hospital"] == "Hungary"]
+    others = [row for row in rows if row["hospital"] == "Cleveland"]
+    with Node(HEART / "heart.toml", network=network) as cleveland, Node(HEART / "heart.toml", network=network) as new:
+        cleveland.emit_table({name: [row[name] for row in others] for name in others[0]})
+        answers = new.ask_table({name: [row[name] for row in mine] for name in mine[0]})
+    ill, well = (
+        [answer.probabilities["yes"] for answer, row in zip(answers, mine, strict=True) if row["disease"] == disease]
+        for disease in ("yes", "no")
+    )
+    ranked_right = sum(high > low for high in ill for low in well)
+    assert ranked_right / (len(ill) * len(well)) > 0.7  # the area under the ROC curve; chance is 0.5

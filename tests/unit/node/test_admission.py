@@ -1,0 +1,124 @@
+"""Every rule that a packet from elsewhere must pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fingerpost.fingerprint import Fingerprinter
+from fingerpost.node.admission import Refusal, judge
+from fingerpost.node.emission import build_packets, observation
+from fingerpost.packet import BODY_DTYPE, RootCache, Signer, payloads, sign_bodies
+from fingerpost.template import Template, parse_template
+
+DAY = 20_000
+TEMPLATE = """
+format = 1
+name = "sizes"
+data_class = "non_personal"
+[situation.size]
+kind = "number"
+range = [0, 100]
+[conditions.region]
+levels = ["north", "south"]
+[outcome]
+kind = "category"
+levels = ["failed", "worked"]
+[cells]
+kind = "prefix"
+bits = 4
+[retention]
+ttl_days = 30
+"""
+
+
+class _Counter:
+    """Entropy that a test can repeat."""
+
+    def __init__(self) -> None:
+        self.read_so_far = 0
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes of 0, 1, 2, …"""
+        start, self.read_so_far = self.read_so_far, self.read_so_far + size
+        return bytes((start + offset) % 256 for offset in range(size))
+
+
+SIGNER = Signer(bytes(range(32)))
+
+
+def _template() -> Template:
+    return parse_template(TEMPLATE)
+
+
+def _packet(template: Template, **changes: Any) -> Any:
+    """Return one valid packet of the template, its body changed and then signed by its emitter."""
+    one = observation(template, {"size": 7}, outcome="worked", conditions={"region": "north"})
+    fingerprinter = Fingerprinter(template)
+    packets, _ = build_packets(template, fingerprinter, one, signer=SIGNER, day=DAY, entropy=_Counter())
+    bodies = np.zeros(1, BODY_DTYPE)
+    for name in BODY_DTYPE.names or ():
+        bodies[name] = packets[name]
+    content = payloads(bodies, template.observation_layout())
+    for name, value in changes.items():
+        (bodies if name in (BODY_DTYPE.names or ()) else content)[name] = value
+    return sign_bodies(bodies, SIGNER)
+
+
+def _judge(packets: Any, template: Template, *, day: int = DAY) -> Refusal:
+    return Refusal(int(judge(packets, templates={template.template_id: template}, day=day, roots=RootCache())[0]))
+
+
+def test_a_packet_of_a_served_template_is_welcome() -> None:
+    template = _template()
+    assert _judge(_packet(template), template) is Refusal.WELCOME
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"template_id": 9}, Refusal.TEMPLATE),
+        ({"epoch": DAY + 2}, Refusal.FUTURE),
+        ({"epoch": DAY - 30}, Refusal.EXPIRED),
+        ({"ttl_days": 31}, Refusal.LIFETIME),
+        ({"cell": 1 << 20}, Refusal.CELL),
+        ({"outcome": 3}, Refusal.CONTENT),
+        ({"action": 1}, Refusal.CONTENT),
+        ({"conditions": 3}, Refusal.CONTENT),
+    ],
+)
+def test_a_packet_that_breaks_one_rule_is_refused_for_it(changes: dict[str, Any], reason: Refusal) -> None:
+    template = _template()
+    assert _judge(_packet(template, **changes), template) is reason
+
+
+def test_a_packet_changed_after_signing_is_refused() -> None:
+    template = _template()
+    packets = _packet(template)
+    packets["nonce"][0, 0] ^= 1
+    assert _judge(packets, template) is Refusal.SIGNATURE
+
+
+def test_bytes_that_are_no_packet_are_refused() -> None:
+    template = _template()
+    packets = _packet(template)
+    packets["magic"] = 0
+    assert _judge(packets, template) is Refusal.STRUCTURE
+
+
+def test_a_packet_of_another_layout_is_refused() -> None:
+    template = _template()
+    other = parse_template(TEMPLATE.replace('[conditions.region]\nlevels = ["north", "south"]\n', ""))
+    one = observation(other, {"size": 7}, outcome="worked")
+    packets, _ = build_packets(other, Fingerprinter(other), one, signer=SIGNER, day=DAY, entropy=_Counter())
+    bodies = np.zeros(1, BODY_DTYPE)
+    for name in BODY_DTYPE.names or ():
+        bodies[name] = packets[name]
+    bodies["template_id"] = np.frombuffer(template.template_id, np.uint8)
+    assert _judge(sign_bodies(bodies, SIGNER), template) is Refusal.LAYOUT
+
+
+def test_every_refusal_has_a_stable_name() -> None:
+    assert Refusal.FUTURE.code == "refused-future"
