@@ -104,7 +104,7 @@ def _read_text(path: Path, *, tabs: bool) -> dict[str, Any]:
     with _open(path) as stream:
         header = _header(path, stream)
         delimiter = "\t" if tabs else _delimiter(header)
-        names = _checked_names(path, next(csv.reader([header], delimiter=delimiter), []))
+        names = _checked_names(path, _split(path, header, delimiter))
         ragged: list[Any] = []
 
         def refuse(row: Any) -> str:
@@ -216,6 +216,15 @@ def _header(path: Path, stream: BinaryIO) -> str:
             hint="save it as UTF-8 text with ordinary line ends",
         )
     return header
+
+
+def _split(path: Path, header: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([header], delimiter=delimiter), [])
+    except csv.Error:  # a name beyond the limit of the csv module, 131,072 characters
+        raise TableError(
+            "table-header", f"{path}: its first line has no usable names", hint="the first line names the columns"
+        ) from None
 
 
 def _delimiter(header: str) -> str:

@@ -12,6 +12,7 @@ from fingerpost.template._codes import (
     outcome_value,
 )
 from fingerpost.template._columns import RowProblem
+from fingerpost.template._drafts import Note
 from fingerpost.template._encode import encode_table
 from fingerpost.template._exact import encode_record
 from fingerpost.template._fields import (
@@ -33,6 +34,7 @@ from fingerpost.template._fields import (
     TextField,
     VectorField,
 )
+from fingerpost.template._infer import InferredTemplate, infer_template
 from fingerpost.template._parse import parse_template
 from fingerpost.template._template import DataClass, Template, profile_name
 from fingerpost.template._values import MISSING_TEXTS, is_missing_text
@@ -46,7 +48,9 @@ __all__ = [
     "Condition",
     "DataClass",
     "Field",
+    "InferredTemplate",
     "Missing",
+    "Note",
     "NumberField",
     "NumberOutcomeField",
     "OrdinalField",
@@ -67,6 +71,7 @@ __all__ = [
     "condition_values",
     "encode_record",
     "encode_table",
+    "infer_template",
     "is_missing_text",
     "outcome_code",
     "outcome_codes",

@@ -94,7 +94,7 @@ def _floats(values: list[Any]) -> tuple[Floats, float]:
     """Return values as float64, NaN where the exact definition must judge, and the relative error of the others."""
     kinds = set(map(type, values))
     if kinds <= {str, np.str_}:
-        return _floats_of_texts(values), _EPSILON
+        return floats_of_texts(values), _EPSILON
     if not all(issubclass(kind, (int, float, np.integer, np.floating)) for kind in kinds) or bool in kinds:
         return np.full(len(values), np.nan), _EPSILON
     epsilon = max((_EPSILON_OF_TYPE.get(kind, _EPSILON) for kind in kinds), default=_EPSILON)
@@ -104,7 +104,8 @@ def _floats(values: list[Any]) -> tuple[Floats, float]:
         return np.full(len(values), np.nan), _EPSILON
 
 
-def _floats_of_texts(texts: list[str]) -> Floats:
+def floats_of_texts(texts: list[str]) -> Floats:
+    """Return texts as float64; all are NaN where one of them looks like a number and is none."""
     import pyarrow as pa  # here, not above: a tenth of a second that asking about one record should not pay
 
     stripped = [text.strip(BLANKS) for text in texts]

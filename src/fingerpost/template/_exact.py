@@ -16,6 +16,7 @@ import numpy.typing as npt
 from fingerpost.errors import RecordError
 from fingerpost.template._fields import (
     SCALE,
+    SET_SEPARATOR,
     TITLE_LENGTH_MAX,
     CategoryField,
     Field,
@@ -42,7 +43,6 @@ from fingerpost.template._values import (
     shown,
 )
 
-SET_SEPARATOR = ";"
 HINT_LEVELS_MAX = 8
 
 

@@ -27,6 +27,7 @@ TEXT_WIDTH = 256
 VECTOR_SIZE_MAX = 4096
 TITLE_LENGTH_MAX = 128  # characters of a field name, a level or a unit
 DECIMAL_DIGITS_MAX = 30  # digits on either side of the point
+SET_SEPARATOR = ";"  # between the levels of a set, or the numbers of a vector, in a cell
 WEIGHT_DECIMALS = 3
 WEIGHT_MAX = Fraction(7_999, 1_000)
 
@@ -159,7 +160,7 @@ class SetField(_Field):
         _Field.__post_init__(self)
         check_levels(self.levels, path=self.path, least=1)
         for level in self.levels:
-            if ";" in level:
+            if SET_SEPARATOR in level:
                 raise TemplateError(
                     "template-level",
                     f"the level {shown(level)} of a set may not contain ';', which separates levels in a table",

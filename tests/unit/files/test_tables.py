@@ -100,6 +100,8 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
         (b"a,b\n", "table-empty"),
         (b"a,a\n1,2\n", "table-header"),
         (b"a,a \n1,2\n", "table-header"),
+        (b"a" * 200_000 + b",b\n1,2\n", "table-header"),
+        (b"a,b\n1," + b"x" * (2 * TABLE_LINE_BYTES_MAX), "table-line-too-long"),
         (b'a,b\n"1,2\n', "table-ragged"),
         (b"a,b\n1,2,3\n", "table-ragged"),
         (b"a,b\r1,2\r", "table-unreadable"),
