@@ -48,7 +48,7 @@ types: $(VENV)/.ready  ## check types
 	@$(BIN)/mypy
 
 floors: $(VENV)/.ready  ## check that every floor imports only lower floors
-	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/lint-imports --no-logo --no-cache
 
 vectors: $(VENV)/.node-ready  ## check spec/vectors with the independent JavaScript reader
 	@PATH="$$PATH:$(CURDIR)/$(BIN)"; for reader in $(READERS); do node "$$reader"; done
