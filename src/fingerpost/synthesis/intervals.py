@@ -33,6 +33,7 @@ SCALE_WIDTH = 0.5  # of the smoother of residual size over predicted values, in 
 SCALE_PRIOR = 5.0  # packets of usual residual size that it starts with
 QUANTILE_PACKETS_MIN = 19  # below, the 5 % quantile of left-out residuals does not exist
 PROBABILITY_EDGE = 1e-12
+USUAL_SHARE = 0.9  # of the packets' own situations are as well known as a question needs to be for an unlowered claim
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +78,18 @@ class Uncertainty:
         return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
     def moderated(self, smoothing: Smoothing, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return (q,) probabilities that the likeliest level is right, averaged over what the scores may be.
+        """Return (q,) probabilities that the likeliest level is right, lowered where the situation is unusual.
 
-        Averaging over a wide posterior pulls a probability towards one half: log-odds / sqrt(1 + pi / 8 variance)
-        (MacKay 1992, The evidence framework applied to classification networks, section 2).
+        Temperature already calibrates the packets' own population, so only the variance beyond what nine of ten
+        left-out packets have counts: averaging over it pulls a probability towards one half, log-odds /
+        sqrt(1 + pi / 8 variance) (MacKay 1992, The evidence framework applied to classification networks, section 2).
         """
         estimate = self.fitted.estimate(scores)
         odds, slope = _log_odds(estimate, estimate.argmax(axis=1))
-        spread = ((slope @ self.covariance) * slope).sum(axis=1) * self.total_variance(smoothing)
-        return _logistic(odds / np.sqrt(1 + np.pi / 8 * self.fitted.settings.temperature**2 * spread))
+        usual = np.quantile(self.fitted.residuals.variance, USUAL_SHARE)
+        excess = np.maximum(smoothing.variance - usual, 0)
+        spread = self.fitted.settings.temperature**2 * ((slope @ self.covariance) * slope).sum(axis=1) * excess
+        return _logistic(odds / np.sqrt(1 + np.pi / 8 * spread))
 
     def mean_intervals(
         self, smoothing: Smoothing, means: NDArray[np.float64]
