@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import gc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fingerpost.errors import RecordError, TemplateError
 from fingerpost.node.facade import Node
 from fingerpost.node.runtime import MemoryNetwork
+from fingerpost.synthesis import Evidence, FittedKernel, _synthesizer, fit
 from fingerpost.synthesis.receipt import verify_receipt
 from fingerpost.template import Template, parse_template
 
@@ -136,3 +139,44 @@ def test_hospitals_answer_for_a_newcomer_better_than_chance(network: MemoryNetwo
     )
     ranked_right = sum(high > low for high in ill for low in well)
     assert ranked_right / (len(ill) * len(well)) > 0.7  # the area under the ROC curve; chance is 0.5
+
+
+def test_asking_again_reuses_the_fit_until_a_packet_arrives(
+    template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits: list[int] = []
+
+    def counted(evidence: Evidence, **rest: Any) -> FittedKernel:
+        fits.append(len(evidence))
+        return fit(evidence, **rest)
+
+    monkeypatch.setattr(_synthesizer, "fit", counted)
+    with Node(template) as node:
+        _tell(node, 20)
+        first = node.ask({"size": 5, "language": "python"})
+        assert node.ask({"size": 5, "language": "python"}).probabilities == first.probabilities
+        assert fits.count(20) == 1
+        _tell(node, 1)
+        assert node.ask({"size": 5, "language": "python"}).packets == 21
+        assert 21 in fits
+
+
+def test_a_node_shows_the_packets_it_holds(template: Template, network: MemoryNetwork) -> None:
+    with Node(template, network=network) as first, Node(template, network=network) as second:
+        _tell(first, 3)
+        held = [{packet.tobytes() for packet in node.packets()} for node in (first, second)]
+        assert held[0] == held[1]
+        assert len(held[0]) == 3
+
+
+def test_a_node_that_is_dropped_without_being_closed_leaves_the_network(
+    template: Template, network: MemoryNetwork, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kept = Node(template, network=network)
+    dropped = Node(template, network=network)
+    del dropped
+    gc.collect()
+    emission = kept.emit_table({"size": [1], "language": ["c"], "action": ["retry"], "outcome": ["worked"]})
+    assert emission.holders == 0
+    kept.close()
+    assert capfd.readouterr().err == ""

@@ -11,8 +11,7 @@ import numpy.typing as npt
 from fingerpost.errors import RecordError
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.node.engine import Engine
-from fingerpost.ports import day_of
-from fingerpost.synthesis import Answer, Query, Synthesizer
+from fingerpost.synthesis import Answer, Query
 from fingerpost.synthesis.receipt import Receipt, make_receipt
 from fingerpost.template import Template, encode_record, encode_table
 
@@ -56,9 +55,7 @@ def log_loss(answer: Answer, outcome: object) -> float | None:
 def _answers(
     engine: Engine, template: Template, encoded: npt.NDArray[np.int16], *, conditions: Mapping[str, object], now: float
 ) -> list[Answer]:
-    synthesizer = Synthesizer(
-        engine.evidence(template.template_id, now=now), template, day=day_of(now), conditions=conditions
-    )
+    synthesizer = engine.synthesizer(template.template_id, conditions=conditions, now=now)
     return synthesizer.ask_many(_queries(template, engine.fingerprinter(template.template_id), encoded))
 
 

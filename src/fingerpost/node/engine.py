@@ -8,7 +8,7 @@ exception. Time is ``now``, in seconds since 1970; chance is the ``Entropy`` giv
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +24,13 @@ from fingerpost.node.wire import Have, Message, Offer, Want, decode_message, enc
 from fingerpost.packet import PACKET_DTYPE, Kind, RootCache, Signer, packet_ids, packets_from_frame
 from fingerpost.ports import Entropy, day_of
 from fingerpost.store.base import PacketStore, Verdict
+from fingerpost.synthesis import Synthesizer
 from fingerpost.synthesis.evidence import Evidence
-from fingerpost.template import Template
+from fingerpost.template import Template, condition_codes
 
 Packets = npt.NDArray[np.void]
 Rows = npt.NDArray[np.intp]
+SYNTHESIZERS_MAX = 8  # fitted calculators kept: one for each choice of conditions that is asked for
 KEPT = (Verdict.STORED, Verdict.DUPLICATE, Verdict.PROOF_IMPROVED, Verdict.TOMBSTONE)
 
 
@@ -90,6 +92,7 @@ class Engine:
         self._templates: dict[bytes, Template] = {}
         self._fingerprinters: dict[bytes, Fingerprinter] = {}
         self._evidence: dict[bytes, tuple[int, Evidence]] = {}
+        self._synthesizers: dict[tuple[bytes, int, tuple[int, ...]], tuple[Evidence, Synthesizer]] = {}
         self._outgoing: deque[Outgoing] = deque()
         self._events: deque[Event] = deque()
         self._numbers = 0
@@ -189,6 +192,22 @@ class Engine:
         if known is None or known[0] != generation:
             known = generation, Evidence.from_packets(self.packets(template_id, now=now), template)
             self._evidence[template_id] = known
+        return known[1]
+
+    def synthesizer(self, template_id: TemplateId, *, conditions: Mapping[str, object], now: float) -> Synthesizer:
+        """Return what answers from the live packets of a template; fitted once for as long as they stay the same.
+
+        Raises ``RecordError`` for conditions that the template does not have.
+        """
+        template, day = self.template(template_id), day_of(now)
+        evidence = self.evidence(template_id, now=now)
+        key = template_id, day, tuple(condition_codes(template, conditions))
+        known = self._synthesizers.get(key)
+        if known is None or known[0] is not evidence:
+            if len(self._synthesizers) >= SYNTHESIZERS_MAX:
+                self._synthesizers.clear()
+            known = evidence, Synthesizer(evidence, template, day=day, conditions=conditions)
+            self._synthesizers[key] = known
         return known[1]
 
     def packets(self, template_id: TemplateId, *, now: float) -> Packets:

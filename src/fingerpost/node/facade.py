@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +16,9 @@ from fingerpost.ports import Clock, Entropy
 from fingerpost.template import Template
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
@@ -39,6 +43,8 @@ class Node:
     ) -> None:
         opening = AsyncNode.open(template, home=home, network=network, clock=clock, entropy=entropy)
         self._node = _run(opening)
+        self._abandoned = weakref.finalize(self, _abandon, self._node)
+        self._abandoned.atexit = False  # The loop ends then, and what still waits with it.
 
     @property
     def template(self) -> Template:
@@ -104,12 +110,17 @@ class Node:
         """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""
         return _run(self._node.receipt(answer))
 
+    def packets(self) -> npt.NDArray[np.void]:
+        """Return every live packet that this node holds of its template, (n,) of ``fingerpost.packet.PACKET_DTYPE``."""
+        return _run(self._node.packets())
+
     def synchronise(self) -> int:
         """Fetch every packet that the network holds for the template; return how many were new here."""
         return _run(self._node.synchronise())
 
     def close(self) -> None:
         """Leave the network and close the store; calling it twice is harmless."""
+        self._abandoned.detach()
         _run(self._node.close())
 
     def __enter__(self) -> Node:
@@ -153,3 +164,8 @@ _loop = _Loop()
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
     return asyncio.run_coroutine_threadsafe(work, _loop.get()).result()
+
+
+def _abandon(node: AsyncNode) -> None:
+    """Close a node that nobody can reach any more, without waiting for it: a collector may run on any thread."""
+    asyncio.run_coroutine_threadsafe(node.close(), _loop.get())

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fingerpost.carrier._memory import MemorySwitch
 from fingerpost.directory._memory import MemoryDirectory
@@ -192,6 +193,10 @@ class AsyncNode:
     async def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""
         return asking.receipt(self._engine, self._template, answer, now=self._clock.now())
+
+    async def packets(self) -> npt.NDArray[np.void]:
+        """Return every live packet that this node holds of its template, (n,) of ``fingerpost.packet.PACKET_DTYPE``."""
+        return self._engine.packets(self._template.template_id, now=self._clock.now())
 
     async def synchronise(self) -> int:
         """Fetch every packet that the network holds for the template; return how many were new here.
