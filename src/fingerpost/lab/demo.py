@@ -1,0 +1,310 @@
+"""The demo: each of four hospitals in turn is a newcomer that learns from the outcomes of the other three.
+
+The hospitals are nodes in one process. They send each other packets through the same directory and carrier ports that
+a network uses, and no hospital reads another one's rows. The central models of the comparison do, which is their point.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from fingerpost import __version__
+from fingerpost.lab import central
+from fingerpost.lab.arms import (
+    BYTES_PER_SHARE,
+    Arm,
+    Draw,
+    Outcomes,
+    Probabilities,
+    Result,
+    Rows,
+    best_by_area,
+    draws,
+    measure,
+    others_share,
+    own_share,
+)
+from fingerpost.lab.exchange import Emission, Exchange
+from fingerpost.lab.heart import (
+    CITATION,
+    DISEASED,
+    HOSPITALS,
+    Patient,
+    columns_of,
+    load_heart_template,
+    load_patients,
+    row_bytes,
+)
+from fingerpost.lab.verdicts import Newcomer, prior_warning, verdicts
+from fingerpost.limits import PACKET_SIZE_BYTES
+from fingerpost.template import SCALE, Template, encode_table
+
+if TYPE_CHECKING:
+    from fingerpost.synthesis import Answer
+
+SCHEMA = "fingerpost-demo/1"
+OWN_ROWS = 25
+REPETITIONS = 4
+REPETITIONS_QUICK = 1
+FIRST_TO_ASK = "Long Beach"
+STEPS_A_NEWCOMER = 4
+NOTE_NO_SKLEARN = (
+    "scikit-learn is not installed, so the logistic regressions and the SVM were left out;"
+    ' pip install "fingerpost[lab]" brings it'
+)
+NOTE_QUICK = f"quick: the central models were left out, and {OWN_ROWS} own patients were drawn once"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question in full: ``patient`` counts from 1 in the newcomer's rows; ``happened`` is what came true."""
+
+    newcomer: str
+    patient: int
+    situation: dict[str, str | None]
+    answer: Answer
+    happened: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoReport:
+    """Everything the demo found; ``docs/reference/demo.md`` describes ``to_document``."""
+
+    seed: int
+    repetitions: int
+    template: Template
+    emissions: tuple[Emission, ...]
+    question: Question
+    newcomers: tuple[Newcomer, ...]
+    verdicts: tuple[str, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the report as plain dicts, lists, texts and numbers."""
+        return {
+            "schema": SCHEMA,
+            "fingerpost": __version__,
+            "seed": self.seed,
+            "repetitions": self.repetitions,
+            "own_rows": OWN_ROWS,
+            "seconds": round(self.seconds, 1),
+            "data": CITATION,
+            "template": {
+                "name": self.template.name,
+                "template_id": self.template.template_id.hex(),
+                "fingerprint_bits": self.template.fingerprint_bits,
+            },
+            "hospitals": [asdict(emission) for emission in self.emissions],
+            "question": {
+                "newcomer": self.question.newcomer,
+                "patient": self.question.patient,
+                "situation": self.question.situation,
+                "answer": self.question.answer.as_dict(),
+                "happened": self.question.happened,
+            },
+            "newcomers": [_newcomer_document(newcomer) for newcomer in self.newcomers],
+            "verdicts": list(self.verdicts),
+            "notes": list(self.notes),
+        }
+
+    def to_json(self) -> str:
+        """Return the report as a JSON text."""
+        return json.dumps(self.to_document(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+class Demo:
+    """The demo in its acts, in this order: ``emit``, ``ask_once``, ``emit_last``, ``compare``, ``report``."""
+
+    def __init__(self, *, seed: int = 0, quick: bool = False) -> None:
+        self.seed = seed
+        self.repetitions = REPETITIONS_QUICK if quick else REPETITIONS
+        self.template = load_heart_template()
+        self.patients = load_patients()
+        self.features = features_of(self.template, self.patients)
+        self.exchange = Exchange(self.template, self.patients, seed=seed)
+        self.notes = [NOTE_QUICK] if quick else [] if central.sklearn_is_installed() else [NOTE_NO_SKLEARN]
+        self.has_central = not self.notes
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.exchange.close()
+
+    def emit(self) -> tuple[Emission, ...]:
+        """Let every hospital but the first one to ask turn its patients into packets."""
+        return tuple(self.exchange.emit(hospital) for hospital in HOSPITALS if hospital != FIRST_TO_ASK)
+
+    def ask_once(self) -> Question:
+        """Let the first newcomer ask about its first patient."""
+        rows = rows_of(self.patients, FIRST_TO_ASK)
+        patient = self.patients[rows[0]]
+        return Question(
+            newcomer=FIRST_TO_ASK,
+            patient=1,
+            situation=patient.situation,
+            answer=self.exchange.ask(FIRST_TO_ASK, patient.situation),
+            happened=patient.outcome,
+        )
+
+    def emit_last(self) -> Emission:
+        """Let the hospital that has asked emit too."""
+        return self.exchange.emit(FIRST_TO_ASK)
+
+    def compare(self, advance: Callable[[int], None]) -> tuple[Newcomer, ...]:
+        """Measure every method at every newcomer, once all have emitted; ``advance`` is told of ``steps()`` steps."""
+        return tuple(self._newcomer(hospital, advance) for hospital in HOSPITALS)
+
+    def steps(self) -> int:
+        """Return how many steps ``compare`` takes."""
+        return STEPS_A_NEWCOMER * len(HOSPITALS)
+
+    def report(self, emissions: Sequence[Emission], question: Question, newcomers: Sequence[Newcomer]) -> DemoReport:
+        """Put everything together, and say what it shows."""
+        sentences = verdicts(
+            newcomers,
+            own_rows=OWN_ROWS,
+            packet_bytes_a_row=PACKET_SIZE_BYTES,
+            table_bytes_a_row=sum(map(row_bytes, self.patients)) / len(self.patients),
+        )
+        return DemoReport(
+            seed=self.seed,
+            repetitions=self.repetitions,
+            template=self.template,
+            emissions=tuple(emissions),
+            question=question,
+            newcomers=tuple(newcomers),
+            verdicts=tuple(sentences),
+            notes=tuple(self.notes),
+            seconds=time.monotonic() - self._started,
+        )
+
+    def _newcomer(self, hospital: str, advance: Callable[[int], None]) -> Newcomer:
+        bench = Bench(self, hospital)
+        results: list[Result] = []
+        for own_rows in (0, OWN_ROWS):
+            drawn = draws(bench.mine, bench.outcomes, own_rows=own_rows, repetitions=self.repetitions, seed=self.seed)
+            results += bench.packet_arms(drawn)
+            advance(1)
+            results += bench.share_arms(drawn)
+            results += bench.central_arms(drawn) if self.has_central else []
+            advance(1)
+        share = float(bench.outcomes[bench.mine].mean())
+        others = float(bench.outcomes[bench.others].mean())
+        return Newcomer(
+            name=hospital,
+            patients=len(bench.mine),
+            share=share,
+            others_share=others,
+            warning=prior_warning(hospital, share, others),
+            results=tuple(results),
+        )
+
+
+class Bench:
+    """Every method at one newcomer, on the same draws."""
+
+    def __init__(self, demo: Demo, hospital: str) -> None:
+        self.demo = demo
+        self.hospital = hospital
+        self.mine = rows_of(demo.patients, hospital)
+        self.others = np.setdiff1d(np.arange(len(demo.patients)), self.mine)
+        self.outcomes: Outcomes = np.array([patient.outcome == DISEASED for patient in demo.patients])
+        self.moved_bytes = sum(row_bytes(demo.patients[row]) for row in self.others)
+        self._tuned: dict[Arm, central.Tuned] = {}
+
+    def packet_arms(self, drawn: list[Draw]) -> list[Result]:
+        """Ask with the packets of all others, of each single one, and of nobody else."""
+        others = [name for name in HOSPITALS if name != self.hospital]
+        results = [self._packets(Arm.PACKETS, others, drawn)]
+        results.append(best_by_area(self._packets(Arm.BEST_SINGLE, [name], drawn) for name in others))
+        if len(drawn[0].own):
+            results.append(self._packets(Arm.OWN_PACKETS, [], drawn))
+        return results
+
+    def share_arms(self, drawn: list[Draw]) -> list[Result]:
+        """Forecast the same for everyone."""
+        others = measure(
+            Arm.OTHERS_MAJORITY,
+            lambda draw: others_share(draw, self.outcomes, self.others),
+            drawn,
+            self.outcomes,
+            moved_bytes=BYTES_PER_SHARE * (len(HOSPITALS) - 1),
+        )
+        if not len(drawn[0].own):
+            return [others]
+        own = measure(
+            Arm.OWN_MAJORITY, lambda draw: own_share(draw, self.outcomes), drawn, self.outcomes, moved_bytes=0
+        )
+        return [others, own]
+
+    def central_arms(self, drawn: list[Draw]) -> list[Result]:
+        """Train on all rows in one place, and on the own rows alone."""
+        results = [self._central(arm, drawn) for arm in (Arm.CENTRAL_LOGISTIC, Arm.CENTRAL_SVM)]
+        if len(drawn[0].own):
+            results.append(measure(Arm.OWN_LOGISTIC, self._own_logistic, drawn, self.outcomes, moved_bytes=0))
+        return results
+
+    def _packets(self, arm: Arm, sources: list[str], drawn: list[Draw]) -> Result:
+        exchange = self.demo.exchange
+        return measure(
+            arm,
+            lambda draw: exchange.forecast(self.hospital, sources, own=draw.own, asked=draw.asked),
+            drawn,
+            self.outcomes,
+            moved_bytes=exchange.bytes_received(self.hospital, sources),
+        )
+
+    def _central(self, arm: Arm, drawn: list[Draw]) -> Result:
+        """Train on the rows of the others and the own ones; settings are tuned once, on the rows of the others."""
+        features = self.demo.features
+        if arm not in self._tuned:
+            tune = central.tune_logistic if arm is Arm.CENTRAL_LOGISTIC else central.tune_svm
+            self._tuned[arm] = tune(features[self.others], self.outcomes[self.others], seed=self.demo.seed)
+        train = self._tuned[arm].train
+
+        def forecast(draw: Draw) -> Probabilities:
+            rows = np.concatenate([self.others, draw.own])
+            return train(features[rows], self.outcomes[rows])(features[draw.asked])
+
+        return measure(arm, forecast, drawn, self.outcomes, moved_bytes=self.moved_bytes)
+
+    def _own_logistic(self, draw: Draw) -> Probabilities:
+        features = self.demo.features
+        tuned = central.tune_logistic(features[draw.own], self.outcomes[draw.own], seed=self.demo.seed)
+        return tuned.train(features[draw.own], self.outcomes[draw.own])(features[draw.asked])
+
+
+def rows_of(patients: Sequence[Patient], hospital: str) -> Rows:
+    """Return the rows of a hospital's patients."""
+    return np.flatnonzero([patient.hospital == hospital for patient in patients])
+
+
+def features_of(template: Template, patients: Sequence[Patient]) -> central.Features:
+    """Return what the central models see: the same coordinates that fingerprints are made of, before any is lost."""
+    encoded, problems = encode_table(template, columns_of(patients), rows=len(patients))
+    if problems:
+        raise AssertionError(f"the table of the demo does not fit its template: {problems[0]}")
+    return np.asarray(encoded / SCALE, np.float64)
+
+
+def _newcomer_document(newcomer: Newcomer) -> dict[str, Any]:
+    return {
+        "name": newcomer.name,
+        "patients": newcomer.patients,
+        "diseased_share": newcomer.share,
+        "others_share": newcomer.others_share,
+        "warning": newcomer.warning or None,
+        "results": [
+            {"arm": result.arm.value, "own_rows": result.own_rows, **asdict(result.scores), "bytes": result.bytes}
+            for result in newcomer.results
+        ],
+    }

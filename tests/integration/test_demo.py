@@ -1,0 +1,167 @@
+"""The demo does what it tells: packets travel, the newcomer knows nothing of its own, and every figure is there."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fingerpost.lab import central, demo
+from fingerpost.lab.arms import Arm, draws
+from fingerpost.lab.demo import FIRST_TO_ASK, OWN_ROWS, Demo, DemoReport, rows_of
+from fingerpost.lab.exchange import Exchange, SeededEntropy
+from fingerpost.lab.heart import HOSPITALS, Patient, load_heart_template, load_patients, row_bytes
+from fingerpost.limits import PACKET_SIZE_BYTES
+
+PAGE = Path(__file__).parents[2] / "docs/reference/demo.md"
+
+
+@pytest.fixture(scope="module")
+def report() -> DemoReport:
+    steps: list[int] = []
+    with Demo(quick=True) as demonstration:
+        emissions = demonstration.emit()
+        question = demonstration.ask_once()
+        emissions = (*emissions, demonstration.emit_last())
+        newcomers = demonstration.compare(steps.append)
+        assert sum(steps) == demonstration.steps()
+        return demonstration.report(emissions, question, newcomers)
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Exchange]:
+    connected = Exchange(load_heart_template(), load_patients(), seed=0)
+    for hospital in HOSPITALS:
+        if hospital != FIRST_TO_ASK:
+            connected.emit(hospital)
+    yield connected
+    connected.close()
+
+
+def test_every_hospital_emits_one_packet_for_each_patient(report: DemoReport) -> None:
+    found = {emission.hospital: (emission.packets, emission.bytes) for emission in report.emissions}
+    assert found == {
+        "Cleveland": (303, 303 * PACKET_SIZE_BYTES),
+        "Hungary": (294, 294 * PACKET_SIZE_BYTES),
+        "Switzerland": (123, 123 * PACKET_SIZE_BYTES),
+        "Long Beach": (200, 200 * PACKET_SIZE_BYTES),
+    }
+    assert [emission.signatures for emission in report.emissions] == [2, 2, 1, 1]
+
+
+def test_the_first_question_is_answered_from_the_packets_of_the_others_alone(report: DemoReport) -> None:
+    answer = report.question.answer
+    own = next(emission.node_id for emission in report.emissions if emission.hospital == FIRST_TO_ASK)
+    assert (answer.packets, answer.node_count, answer.abstained) == (720, 3, False)
+    assert own not in {node.node_id for node in answer.nodes}
+
+
+def test_packets_beat_guessing_at_every_hospital_without_own_outcomes(report: DemoReport) -> None:
+    for newcomer in report.newcomers:
+        scores = newcomer.scores(Arm.PACKETS, 0)
+        assert scores is not None
+        assert scores.auc > 0.7
+
+
+def test_bytes_are_those_of_the_frames_that_arrived(report: DemoReport) -> None:
+    for newcomer in report.newcomers:
+        (received,) = (r.bytes for r in newcomer.results if r.arm is Arm.PACKETS and r.own_rows == 0)
+        packets = (920 - newcomer.patients) * PACKET_SIZE_BYTES
+        assert packets < received < packets * 1.01
+
+
+def test_only_hospitals_whose_share_differs_much_carry_a_warning(report: DemoReport) -> None:
+    assert {newcomer.name for newcomer in report.newcomers if newcomer.warning} == {
+        "Hungary",
+        "Switzerland",
+        "Long Beach",
+    }
+
+
+def test_a_forecast_of_the_demo_is_the_answer_that_a_node_gives(exchange: Exchange) -> None:
+    patients = load_patients()
+    rows = rows_of(patients, FIRST_TO_ASK)[:5]
+    others = [hospital for hospital in HOSPITALS if hospital != FIRST_TO_ASK]
+    forecast = exchange.forecast(FIRST_TO_ASK, others, own=rows[:0], asked=rows)
+    answers = [exchange.ask(FIRST_TO_ASK, patients[row].situation).probabilities["yes"] for row in rows]
+    assert forecast == pytest.approx(answers, abs=1e-9)
+
+
+def test_a_forecast_does_not_see_the_outcomes_it_is_asked_for(report: DemoReport) -> None:
+    patients = load_patients()
+    mine = rows_of(patients, "Switzerland")
+    outcomes = np.array([patient.outcome == "yes" for patient in patients])
+    draw = draws(mine, outcomes, own_rows=OWN_ROWS, repetitions=1, seed=0)[0]
+    turned = [
+        patient if row not in draw.asked else _with_other_outcome(patient) for row, patient in enumerate(patients)
+    ]
+    forecasts = []
+    for table in (patients, turned):
+        with Demo(quick=True) as demonstration:
+            demonstration.exchange.close()
+            demonstration.exchange = Exchange(demonstration.template, table, seed=0)
+            for hospital in HOSPITALS:
+                demonstration.exchange.emit(hospital)
+            forecasts.append(
+                demonstration.exchange.forecast("Switzerland", ["Hungary"], own=draw.own, asked=draw.asked)
+            )
+    assert forecasts[0] == pytest.approx(forecasts[1], abs=1e-6)
+
+
+def test_the_document_is_json_and_every_key_is_described(report: DemoReport) -> None:
+    document = json.loads(report.to_json())
+    described = set(re.findall(r"`(\w+)`", PAGE.read_text(encoding="utf-8")))
+    assert document["schema"] == demo.SCHEMA
+    for part in (document, document["hospitals"][0], document["question"], document["newcomers"][0]):
+        assert set(part) <= described
+    assert set(document["newcomers"][0]["results"][0]) <= described
+    named = set(re.findall(r"`([\w-]+)` \|", PAGE.read_text(encoding="utf-8")))
+    assert {arm.value for arm in Arm} <= named
+
+
+def test_the_same_seed_gives_the_same_figures(report: DemoReport) -> None:
+    with Demo(quick=True) as again:
+        again.emit()
+        assert again.ask_once() == report.question
+    assert SeededEntropy(1, "x").read(100) == SeededEntropy(1, "x").read(40) + _rest(SeededEntropy(1, "x"), 40, 60)
+    assert SeededEntropy(1, "x").read(16) != SeededEntropy(2, "x").read(16) != SeededEntropy(1, "y").read(16)
+
+
+def test_a_quick_demo_says_what_it_left_out(report: DemoReport) -> None:
+    assert report.notes == (demo.NOTE_QUICK,)
+    assert not any(result.arm is Arm.CENTRAL_SVM for newcomer in report.newcomers for result in newcomer.results)
+
+
+def test_without_scikit_learn_the_demo_names_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(central, "sklearn_is_installed", lambda: False)
+    with Demo() as demonstration:
+        assert not demonstration.has_central
+        assert "fingerpost[lab]" in demonstration.notes[0]
+
+
+def test_central_models_learn_from_the_rows_of_the_others() -> None:
+    with Demo() as demonstration:
+        bench = demo.Bench(demonstration, "Switzerland")
+        drawn = draws(bench.mine, bench.outcomes, own_rows=OWN_ROWS, repetitions=1, seed=0)
+        results = {result.arm: result for result in bench.central_arms(drawn)}
+    assert set(results) == {Arm.CENTRAL_LOGISTIC, Arm.CENTRAL_SVM, Arm.OWN_LOGISTIC}
+    for arm in (Arm.CENTRAL_LOGISTIC, Arm.CENTRAL_SVM):
+        assert results[arm].scores.auc > 0.6
+        assert results[arm].bytes == sum(row_bytes(demonstration.patients[row]) for row in bench.others)
+    assert results[Arm.OWN_LOGISTIC].bytes == 0
+
+
+def _with_other_outcome(patient: Patient) -> Patient:
+    return Patient(
+        hospital=patient.hospital,
+        situation=patient.situation,
+        outcome="no" if patient.outcome == "yes" else "yes",
+    )
+
+
+def _rest(entropy: SeededEntropy, skipped: int, size: int) -> bytes:
+    return entropy.read(skipped + size)[skipped:]
