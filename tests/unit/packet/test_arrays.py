@@ -91,6 +91,25 @@ def test_a_batch_of_forgeries_only_is_refused_whole() -> None:
     assert not verify_packets(packets).any()
 
 
+def test_a_forgery_with_the_proof_of_a_packet_of_a_whole_batch_is_refused() -> None:
+    packets = sign_bodies(bodies_of(4), SIGNER)
+    forged = packets[1:2].copy()
+    forged["cell"] += 100
+    for gathered in (np.concatenate((packets, forged)), np.concatenate((forged, packets))):
+        expected = [not np.array_equal(one["cell"], forged["cell"][0]) for one in gathered]
+        assert verify_packets(gathered).tolist() == expected
+
+
+@pytest.mark.parametrize("changed", ["message", "signature", "public_key"])
+def test_a_cached_verdict_is_for_one_message_signature_and_key(changed: str) -> None:
+    cache = RootCache()
+    claim = {"message": b"m", "signature": SIGNER.sign(b"m"), "public_key": SIGNER.public_key}
+    assert cache.holds(**claim)
+    other = {"message": b"n", "signature": SIGNER.sign(b"n"), "public_key": Signer(bytes(32)).public_key}
+    assert not cache.holds(**(claim | {changed: other[changed]}))
+    assert cache.holds(**claim)
+
+
 def test_what_breaks_the_structure_is_invalid_and_the_rest_is_still_checked() -> None:
     packets = sign_bodies(bodies_of(3), SIGNER).copy()
     packets["version"][1] = 9
