@@ -1,7 +1,8 @@
 """How long it takes until fingerpost can be used: importing it, and the command line's help.
 
-Prints ``import_cost`` (``import fingerpost`` ÷ ``python -c pass``), ``import_seconds`` (what the import adds) and
-``help_seconds`` (``fingerpost --help`` from start to end).
+Prints ``import_cost`` (``import fingerpost`` ÷ ``python -c pass``), ``import_seconds`` (what the import adds),
+``node_import_seconds`` (what naming ``fingerpost.Node`` adds: the import is lazy, so that this is when numpy and the
+cores are loaded) and ``help_seconds`` (``fingerpost --help`` from start to end).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ TARGET = "bench"
 COMMANDS = {
     "nothing": ["-c", "pass"],
     "import": ["-c", "import fingerpost"],
+    "node": ["-c", "import fingerpost; fingerpost.Node"],
     "help": ["-m", "fingerpost", "--help"],
 }
 
@@ -29,10 +31,12 @@ def main() -> None:
     }
     seconds = interleaved_seconds(runs, rounds=5 if is_quick() else 25)
     pairs = list(zip(seconds["nothing"], seconds["import"], strict=True))
+    node_pairs = list(zip(seconds["nothing"], seconds["node"], strict=True))
     detail = {f"{name}_seconds_median": statistics.median(measured) for name, measured in seconds.items()}
     figures = [
         median_figure("import_cost", [ours / bare for bare, ours in pairs], unit="ratio", detail=detail),
         median_figure("import_seconds", [ours - bare for bare, ours in pairs], unit="s"),
+        median_figure("node_import_seconds", [node - bare for bare, node in node_pairs], unit="s"),
         median_figure("help_seconds", seconds["help"], unit="s"),
     ]
     write_figures(TARGET, figures)

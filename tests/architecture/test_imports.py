@@ -25,3 +25,15 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize("heavy", ["numpy", "typer"])
 def test_the_check_for_heavy_imports_sees_a_planted_one(heavy: str) -> None:
     assert heavy in modules_loaded_by(f"import fingerpost, {heavy}")
+
+
+def test_showing_the_help_of_the_command_line_loads_nothing_heavy() -> None:
+    code = """
+import sys, fingerpost.cli
+sys.argv = ["fingerpost", "--help"]
+try:
+    fingerpost.cli.main()
+except SystemExit as end:
+    assert not end.code
+"""
+    assert modules_loaded_by(code).isdisjoint(HEAVY_FOR_HELP)
