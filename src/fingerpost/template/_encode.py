@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
@@ -43,17 +44,69 @@ def encode_table(
     for part, place in zip(template.situation, template.columns, strict=True):
         if part.name not in columns and absent == "refuse":
             raise _absent_column(part.name, columns)
-        column = Column.of(columns.get(part.name, [None] * rows))
-        if len(column.codes) != rows:
-            raise TableError(
-                "column-length",
-                f"the column {shown(part.name)} has {len(column.codes)} rows, not {rows}",
-                hint="all columns of a table have the same length",
-            )
-        table, errors = encode_values(part, column.values)
-        encoded[:, place] = table[column.codes]
-        problems += column.problems(errors)
+        encoded[:, place], found = _encode_column(part, columns.get(part.name, [None] * rows), rows)
+        problems += found
     return encoded, sorted(problems, key=lambda problem: problem.row)
+
+
+def _encode_column(part: Field, column: Any, rows: int) -> tuple[Encoded, list[RowProblem]]:
+    whole = _whole_column(column) if isinstance(part, NumberField) else None
+    if whole is None or not isinstance(part, NumberField):
+        values = Column.of(column)
+        _check_length(part, len(values.codes), rows)
+        table, errors = encode_values(part, values.values)
+        return table[values.codes], values.problems(errors)
+    column, approximate, epsilon = whole
+    _check_length(part, len(approximate), rows)
+    numbers, unsure = _spread_number(approximate, part, epsilon)
+    encoded = np.zeros((rows, part.width), dtype=np.int16)
+    encoded[:, 0] = _weighted(numbers, part.weight)
+    rest = np.flatnonzero(unsure)
+    values = Column.of(column.take(rest))
+    table, errors = encode_values(part, values.values)
+    encoded[rest] = table[values.codes]
+    found = values.problems(errors)
+    return encoded, [replace(problem, row=int(rest[problem.row - 1]) + 1) for problem in found]
+
+
+def _check_length(part: Field, length: int, rows: int) -> None:
+    if length != rows:
+        raise TableError(
+            "column-length",
+            f"the column {shown(part.name)} has {length} rows, not {rows}",
+            hint="all columns of a table have the same length",
+        )
+
+
+def _whole_column(column: Any) -> tuple[Any, Floats, float] | None:
+    """Return a column of plain numbers or texts, the same as float64, and its relative error; else None.
+
+    This saves looking for distinct values where almost every value is sure anyway.
+    """
+    if hasattr(column, "combine_chunks"):
+        column = column.combine_chunks()
+    if isinstance(column, np.ndarray) and not isinstance(column, np.ma.MaskedArray):
+        if column.ndim != 1 or column.dtype.kind not in "fiu":
+            return None
+        return column, column.astype(np.float64), _EPSILON_OF_TYPE.get(column.dtype.type, _EPSILON)
+    return _whole_texts(column)
+
+
+def _whole_texts(column: Any) -> tuple[Any, Floats, float] | None:
+    import pyarrow as pa  # here, not above: see floats_of_texts
+    from pyarrow import compute
+
+    try:
+        if isinstance(column, (list, tuple)):
+            column = pa.array(column, pa.string())
+        if not isinstance(column, (pa.StringArray, pa.LargeStringArray)):
+            return None
+        if (compute.max(compute.binary_length(column)).as_py() or 0) > NUMBER_LENGTH_MAX:
+            return None
+        floats = compute.cast(compute.utf8_trim(column, characters=BLANKS), pa.float64())
+    except (pa.ArrowException, UnicodeEncodeError):  # something else than texts, or a text that is no number
+        return None
+    return column, np.asarray(floats.to_numpy(zero_copy_only=False), dtype=np.float64), _EPSILON
 
 
 def encode_values(part: Field, values: list[Any]) -> tuple[Encoded, dict[int, RecordError]]:
@@ -77,10 +130,7 @@ def _fast(part: Field, values: list[Any]) -> tuple[Integers, Mask]:
     match part:
         case NumberField():
             approximate, epsilon = _floats(values)
-            if part.scale is Scale.LOG:
-                numbers, unsure = _spread_logarithm(approximate, part, epsilon)
-            else:
-                numbers, unsure = _spread(approximate, part, epsilon)
+            numbers, unsure = _spread_number(approximate, part, epsilon)
             return numbers[:, None], unsure
         case VectorField():
             return _fast_vectors(part, values)
@@ -118,6 +168,11 @@ def floats_of_texts(texts: list[str]) -> Floats:
 
 def _may_be_number(text: str) -> bool:
     return text[-1:].isdecimal() and len(text) <= NUMBER_LENGTH_MAX
+
+
+def _spread_number(x: Floats, part: NumberField, epsilon: float) -> tuple[Integers, Mask]:
+    """Return unweighted coordinates, and which of them the exact definition must compute instead."""
+    return (_spread_logarithm if part.scale is Scale.LOG else _spread)(x, part, epsilon)
 
 
 def _spread(x: Floats, part: NumberField | VectorField, epsilon: float) -> tuple[Integers, Mask]:

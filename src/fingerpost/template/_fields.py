@@ -281,11 +281,12 @@ class Condition:
 
 def is_plain_text(text: str) -> bool:
     """Tell whether ``text`` is NFC, trimmed, and free of control characters and lone surrogates."""
-    return (
-        unicodedata.is_normalized("NFC", text)
-        and text == text.strip(BLANKS)
-        and not any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
-    )
+    return unicodedata.is_normalized("NFC", text) and text == text.strip(BLANKS) and not has_controls(text)
+
+
+def has_controls(text: str) -> bool:
+    """Tell whether ``text`` has control characters (line ends included) or lone surrogates."""
+    return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
 
 
 def check_title(text: str, *, path: str) -> None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fingerpost.template._columns import Column
 from fingerpost.template._encode import floats_of_texts
 from fingerpost.template._fields import SET_SEPARATOR
-from fingerpost.template._values import is_missing_text, level_text, number_from_text
+from fingerpost.template._values import is_missing_text, level_text, number_from_text, text_of
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Counts: TypeAlias = npt.NDArray[np.int64]
@@ -90,7 +90,7 @@ def survey(name: str, values: object) -> Survey:
     found: dict[str, int] = {}
     place = np.full(len(column.values) + 1, -1, dtype=np.intp)
     for index, value in enumerate(column.values):
-        text = _text_of(value)
+        text = level_text(text_of(value))
         if not is_missing_text(text):
             place[index] = found.setdefault(text, len(texts))
             if place[index] == len(texts):
@@ -114,12 +114,6 @@ def quantile(numbers: Floats, counts: Counts, share: float) -> float:
     """Return the smallest number that at least ``share`` of all values do not exceed."""
     cumulated = np.cumsum(counts)
     return float(numbers[int(np.searchsorted(cumulated, share * cumulated[-1]))])
-
-
-def _text_of(value: object) -> str:
-    if isinstance(value, (bool, np.bool_)):
-        return "true" if value else "false"
-    return level_text(str(value))
 
 
 def _is_moment(value: object) -> bool:

@@ -34,7 +34,7 @@ from fingerpost.template._fields import (
     OutcomeField,
     SetField,
     VectorField,
-    is_plain_text,
+    has_controls,
 )
 from fingerpost.template._values import decimal_text, shown
 
@@ -181,8 +181,8 @@ def _check_texts(template: Template) -> None:
             hint=f"use 1 to {NAME_LENGTH_MAX} of a-z, 0-9 and '-', such as \"heart-disease\"",
             field="name",
         )
-    lines = template.description.split("\n")
-    if len(template.description) > DESCRIPTION_LENGTH_MAX or not all(is_plain_text(line.strip()) for line in lines):
+    plain = template.description.replace("\n", "")
+    if len(template.description) > DESCRIPTION_LENGTH_MAX or has_controls(plain):
         raise TemplateError(
             "template-value",
             "the description is too long or has control characters",

@@ -76,10 +76,16 @@ def number_from_value(value: object) -> Fraction | None:
     if isinstance(value, (bool, np.bool_)):
         return None
     if isinstance(value, (int, np.integer)):
-        return Fraction(int(value))
+        return Fraction(_bounded(int(value)))
     if isinstance(value, (float, np.floating, Decimal)):
         return number_from_text(str(value))
     return value if isinstance(value, Fraction) else None
+
+
+def _bounded(value: int) -> int:
+    """Return a whole number as ``number_from_text`` would have read it, without writing its digits out."""
+    limit: int = 10**NUMBER_EXPONENT_MAX
+    return max(-limit, min(limit, value))
 
 
 def is_not_finite(value: object) -> bool:
@@ -112,20 +118,32 @@ def level_text(text: str) -> str:
     return whole[1] if whole else text
 
 
+def text_of(value: object) -> str:
+    """Return the text that a value would have in a table: a number as a plain decimal, a truth value as true or false.
+
+    Anything else, NaN and infinities included, is what ``str`` makes of it.
+    """
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    number = number_from_value(value)
+    return str(value) if number is None else decimal_text(number)
+
+
 def level_of(value: object, levels: tuple[str, ...], *, field: str) -> int | None:
     """Return the index of the level that ``value`` names, or None where no level matches.
 
-    Texts and numbers match by ``level_text``; True and False match the first of true/True/TRUE/1/yes and
-    false/False/FALSE/0/no that is a level. Raises ``RecordError`` for values of any other type.
+    Texts match by ``level_text``, numbers by their plain decimal (1e-05 is "0.00001"); True and False match the first
+    of true/True/TRUE/1/yes and false/False/FALSE/0/no that is a level. Raises ``RecordError`` for values of any other
+    type.
     """
     indexes = _indexes(levels)
     if isinstance(value, (bool, np.bool_)):
         names = ("true", "True", "TRUE", "1", "yes") if value else ("false", "False", "FALSE", "0", "no")
         return next((indexes[name] for name in names if name in indexes), None)
-    if isinstance(value, (int, np.integer)):
-        return indexes.get(str(int(value))) if abs(int(value)) < 1 << 64 else None
-    if isinstance(value, (str, float, np.floating, Decimal)):
-        return indexes.get(level_text(str(value)))
+    if isinstance(value, (str, int, float, np.integer, np.floating, Decimal)):
+        return indexes.get(level_text(text_of(value)))
     raise RecordError(
         "value-type",
         f"{field}: a level is a text or a number, not {shown(value)}",
