@@ -42,7 +42,15 @@ from fingerpost.store._lmdb_blocks import (
     write_blocks,
     write_items,
 )
-from fingerpost.store._lmdb_file import LmdbFile, LmdbWriter, Transaction
+from fingerpost.store._lmdb_file import (
+    CORRUPT_HINT,
+    LmdbFile,
+    LmdbWriter,
+    Transaction,
+    get_item,
+    items,
+    put_item,
+)
 from fingerpost.store._lmdb_pages import find_damage
 from fingerpost.store.base import Ids, Packets, Problem, StoreStats, Verdicts
 from fingerpost.store.retention import (
@@ -230,7 +238,7 @@ class LmdbStore:
                 if value is None:
                     transaction.delete(key, db=self._file.tables["records"])
                 else:
-                    transaction.put(key, value, db=self._file.tables["records"])
+                    put_item(transaction, self._file.tables, "records", key, value)
 
         self._file.write(change, size_bytes=sum(len(key) + len(value or b"") for key, value in checked.items()))
 
@@ -243,8 +251,7 @@ class LmdbStore:
         self._check_open()
         wanted = _record_prefix(table) + checked_key(key)
         with self._file.read() as transaction:
-            value = transaction.get(wanted, db=self._file.tables["records"])
-            return None if value is None else bytes(value)
+            return get_item(transaction, self._file.tables, "records", wanted)
 
     def records(self, table: str) -> Iterator[tuple[bytes, bytes]]:
         """See ``PacketStore``."""
@@ -276,7 +283,7 @@ class LmdbStore:
         if key not in self._withdrawals:
             return None
         with self._file.read() as transaction:
-            return bytes(transaction.get(key, db=self._file.tables["withdrawals"]))
+            return get_item(transaction, self._file.tables, "withdrawals", key)
 
     def holds_withdrawals(self) -> bool:
         """See ``Holdings``."""
@@ -303,13 +310,12 @@ class LmdbStore:
                     raise StoreError(
                         "store-corrupt",
                         f"{self._file.path} is damaged: block {block.number} has changed",
-                        hint="move the directory away and start a new one: other holders still have its packets",
+                        hint=CORRUPT_HINT,
                     )
                 self._catalog.append(block.packets, block.ids, block=block.number, alive=block.alive)
                 self._next_block = block.number + 1
-            with transaction.cursor(self._file.tables["withdrawals"]) as cursor:
-                for key, packet in cursor:
-                    self._note_withdrawal(bytes(key), bytes(packet))
+            for key, packet in items(transaction, self._file.tables, "withdrawals"):
+                self._note_withdrawal(key, packet)
             self._generation = self._state(transaction, b"generation") or 0
             self._dead_since = self._state(transaction, b"dead-since")
 
@@ -374,7 +380,7 @@ class LmdbStore:
             for number, _, slots in self._by_block(removed):
                 mark_gone(transaction, tables, number, slots)
             for key, packet in plan.withdrawals.items():
-                transaction.put(key, packet, db=tables["withdrawals"])
+                put_item(transaction, tables, "withdrawals", key, packet)
             for number, part in enumerate(parts, self._next_block):
                 put_block(transaction, tables, number, plan.stored[part], plan.stored_ids[part])
             self._write_state(transaction, generation=generation, died_on=died_on)
@@ -393,10 +399,9 @@ class LmdbStore:
         self._note_state(generation=generation, died_on=died_on)
 
     def _write_state(self, transaction: Transaction, *, generation: int, died_on: int | None) -> None:
-        meta = self._file.tables["meta"]
-        transaction.put(b"generation", b"%d" % generation, db=meta)
+        put_item(transaction, self._file.tables, "meta", b"generation", b"%d" % generation)
         if died_on is not None and self._dead_since is None:
-            transaction.put(b"dead-since", b"%d" % died_on, db=meta)
+            put_item(transaction, self._file.tables, "meta", b"dead-since", b"%d" % died_on)
 
     def _note_state(self, *, generation: int, died_on: int | None) -> None:
         self._generation = generation
@@ -404,8 +409,8 @@ class LmdbStore:
             self._dead_since = died_on
 
     def _state(self, transaction: Transaction, name: bytes) -> int | None:
-        value = transaction.get(name, db=self._file.tables["meta"])
-        return None if value is None else int(bytes(value))
+        value = get_item(transaction, self._file.tables, "meta", name)
+        return None if value is None else int(value)
 
     def _note_withdrawal(self, key: bytes, packet: bytes) -> None:
         array = np.frombuffer(packet, PACKET_DTYPE)
@@ -438,9 +443,8 @@ class LmdbStore:
 
     def _items(self, table: str) -> Iterator[tuple[bytes, bytes]]:
         """Yield copies of all that a table of the file holds, ascending by key."""
-        with self._file.read() as transaction, transaction.cursor(self._file.tables[table]) as cursor:
-            for key, value in cursor:
-                yield bytes(key), bytes(value)
+        with self._file.read() as transaction:
+            yield from items(transaction, self._file.tables, table)
 
 
 class _KeptWithdrawal(NamedTuple):

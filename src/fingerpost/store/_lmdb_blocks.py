@@ -4,20 +4,20 @@
 table            key                         value
 ===============  ==========================  ==========================================================================
 ``packets``      sequence, 8 B big-endian    a block: 1 to 256 packets of 512 B, as they were added
-``ids``          the same                    CRC-32 of the block, 4 B little-endian; then the packet ids, 32 B each
-``gone``         the same                    one bit a packet, the first in the highest bit: 1 if it is dead
-``withdrawals``  emitter, packet id; 64 B    the withdrawal, 512 B
-``records``      table name, 0, key          the value
-``meta``         name                        ``format``; ``generation`` and ``dead-since``, decimal
+``ids``          the same                    checksum of block and ids, 4 B; the packet ids, 32 B each
+``gone``         the same                    checksum of key and bits; one bit a packet, the first highest: 1 if dead
+``withdrawals``  emitter, packet id; 64 B    checksum of key and packet; the withdrawal, 512 B
+``records``      table name, 0, key          checksum of key and value; the value
+``meta``         name                        the same; ``format``, and in decimal ``generation`` and ``dead-since``
 ===============  ==========================  ==========================================================================
 
-Sequence numbers grow, so that blocks are appended and the tree stays dense. A packet that dies gets its bit in ``gone``
-at once, and loses its bytes when ``compact`` writes a new file.
+A checksum is a CRC-32, 4 bytes, little-endian: LMDB has none. Sequence numbers grow, so that blocks are appended and
+the tree stays dense. A packet that dies gets its bit in ``gone`` at once, and loses its bytes when ``compact`` writes a
+new file.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,11 +26,17 @@ import numpy as np
 
 from fingerpost.limits import PACKET_SIZE_BYTES
 from fingerpost.packet import PACKET_DTYPE
-from fingerpost.store._lmdb_file import LmdbWriter, Transaction
+from fingerpost.store._lmdb_file import (
+    CHECKSUM_SIZE_BYTES,
+    LmdbWriter,
+    Transaction,
+    checksum,
+    get_item,
+    put_item,
+)
 from fingerpost.store.base import Ids, Packets
 from fingerpost.store.retention import ID_SIZE_BYTES, Mask, Rows
 
-CRC_SIZE_BYTES: Final = 4
 KEY_SIZE_BYTES: Final = 8
 COPY_STEP_BYTES: Final = 1 << 22  # of keys and values, in one step of writing a table anew
 
@@ -56,7 +62,7 @@ def stored_blocks(transaction: Transaction, tables: dict[str, Any]) -> Iterator[
     with transaction.cursor(tables["packets"]) as cursor:
         for key, value in cursor:
             index = transaction.get(key, db=tables["ids"])
-            gone = transaction.get(key, db=tables["gone"])
+            gone = get_item(transaction, tables, "gone", bytes(key))
             number, count = int.from_bytes(key, "big"), len(value) // PACKET_SIZE_BYTES
             if len(key) == KEY_SIZE_BYTES and _is_whole(value, index, gone):
                 yield Block(
@@ -80,8 +86,8 @@ def put_block(transaction: Transaction, tables: dict[str, Any], number: int, pac
     """Write a block, a new one or in the place of one of the same length."""
     octets = packets.tobytes()
     transaction.put(block_key(number), octets, db=tables["packets"])
-    index = zlib.crc32(octets).to_bytes(CRC_SIZE_BYTES, "little") + ids.tobytes()
-    transaction.put(block_key(number), index, db=tables["ids"])
+    index = ids.tobytes()
+    transaction.put(block_key(number), checksum(octets, index) + index, db=tables["ids"])
 
 
 def change_packets(
@@ -98,16 +104,16 @@ def mark_gone(transaction: Transaction, tables: dict[str, Any], number: int, slo
     """Set the bits of these packets; a block in which none is left goes at once."""
     key = block_key(number)
     count = len(transaction.get(key, db=tables["packets"])) // PACKET_SIZE_BYTES
-    gone = gone_flags(transaction.get(key, db=tables["gone"]), count)
+    gone = gone_flags(get_item(transaction, tables, "gone", key), count)
     gone[slots] = True
     if gone.all():
         for table in ("packets", "ids", "gone"):
             transaction.delete(key, db=tables[table])
     else:
-        transaction.put(key, np.packbits(gone).tobytes(), db=tables["gone"])
+        put_item(transaction, tables, "gone", key, np.packbits(gone).tobytes())
 
 
-def gone_flags(stored: memoryview | bytes | None, count: int) -> Mask:
+def gone_flags(stored: bytes | None, count: int) -> Mask:
     """Return the bits of a block as flags, shape (count,)."""
     if stored is None:
         return np.zeros(count, np.bool_)
@@ -131,7 +137,7 @@ def write_items(writer: LmdbWriter, table: str, items: Iterable[tuple[bytes, byt
 
     def change(transaction: Transaction) -> None:
         for key, value in step:
-            transaction.put(key, value, db=writer.tables[table])
+            put_item(transaction, writer.tables, table, key, value)
 
     for item in items:
         step.append(item)
@@ -143,17 +149,17 @@ def write_items(writer: LmdbWriter, table: str, items: Iterable[tuple[bytes, byt
     writer.write(change)
 
 
-def _is_whole(value: memoryview, index: memoryview | None, gone: memoryview | None) -> bool:
+def _is_whole(value: memoryview, index: memoryview | None, gone: bytes | None) -> bool:
     count, rest = divmod(len(value), PACKET_SIZE_BYTES)
     return (
         count > 0
         and not rest
         and index is not None
-        and len(index) == CRC_SIZE_BYTES + count * ID_SIZE_BYTES
+        and len(index) == CHECKSUM_SIZE_BYTES + count * ID_SIZE_BYTES
         and (gone is None or len(gone) == (count + 7) // 8)
-        and int.from_bytes(index[:CRC_SIZE_BYTES], "little") == zlib.crc32(value)
+        and index[:CHECKSUM_SIZE_BYTES] == checksum(value, index[CHECKSUM_SIZE_BYTES:])
     )
 
 
 def _ids_in(index: memoryview | bytes) -> Ids:
-    return np.frombuffer(index, np.uint8, offset=CRC_SIZE_BYTES).reshape(-1, ID_SIZE_BYTES)
+    return np.frombuffer(index, np.uint8, offset=CHECKSUM_SIZE_BYTES).reshape(-1, ID_SIZE_BYTES)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,12 +36,13 @@ TABLES: Final = ("packets", "ids", "gone", "withdrawals", "records", "meta")
 MAP_SIZE_BYTES_MIN: Final = 1 << 20
 MAP_SIZE_BYTES_FIRST: Final = 1 << 26
 PAGE_SIZE_BYTES: Final = 4_096
+CHECKSUM_SIZE_BYTES: Final = 4
 RESERVE_BYTES: Final = 1 << 20  # for the tree pages that a write touches besides its own bytes
 
 _FORMAT_KEY: Final = b"format"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FULL_HINT: Final = "free some room and try again; nothing of the write was kept"
-_CORRUPT_HINT: Final = "move the directory away and start a new one: other holders still have its packets"
+CORRUPT_HINT: Final = "move the directory away and start a new one: other holders still have its packets"
 _CORRUPT: Final = (
     lmdb.CorruptedError,
     lmdb.InvalidError,
@@ -145,7 +147,7 @@ class LmdbFile:
         self._environment = None
         damage = find_damage(self.path)
         if damage is not None:
-            raise StoreError("store-corrupt", f"{self.path} is damaged: {damage}", hint=_CORRUPT_HINT)
+            raise StoreError("store-corrupt", f"{self.path} is damaged: {damage}", hint=CORRUPT_HINT)
         self._environment = _environment(self.path, size_bytes_max=self._size_max)
         self._environment.reader_check()  # forget readers that died
         self._tables = self._known_tables()
@@ -156,8 +158,7 @@ class LmdbFile:
         except lmdb.NotFoundError as error:
             raise _foreign(self.path) from error
         with self.read() as transaction:
-            found = transaction.get(_FORMAT_KEY, db=tables["meta"])
-            version = None if found is None else bytes(found)
+            version = get_item(transaction, tables, "meta", _FORMAT_KEY)
         if version is None:
             raise _foreign(self.path)
         if version != FORMAT:
@@ -222,7 +223,7 @@ def make_file(path: Path, *, fill: Callable[[LmdbWriter], None], size_bytes_max:
         environment = _environment(new, size_bytes_max=size_bytes_max, sync=False)
         try:
             writer = LmdbWriter(environment, size_bytes_max=size_bytes_max)
-            writer.write(lambda transaction: transaction.put(_FORMAT_KEY, FORMAT, db=writer.tables["meta"]))
+            writer.write(lambda transaction: put_item(transaction, writer.tables, "meta", _FORMAT_KEY, FORMAT))
             fill(writer)
             environment.sync(True)  # noqa: FBT003  lmdb takes it by position only
         finally:
@@ -245,6 +246,39 @@ def make_file(path: Path, *, fill: Callable[[LmdbWriter], None], size_bytes_max:
         _remove(new)
 
 
+def put_item(transaction: Transaction, tables: dict[str, Any], table: str, key: bytes, value: bytes) -> None:
+    """Write an item behind a checksum of its key and value: LMDB has none."""
+    transaction.put(key, checksum(key, value) + value, db=tables[table])
+
+
+def get_item(transaction: Transaction, tables: dict[str, Any], table: str, key: bytes) -> bytes | None:
+    """Return a copy of an item's value, or None. Raises ``StoreError`` (``store-corrupt``)."""
+    found = transaction.get(key, db=tables[table])
+    return None if found is None else _checked_value(table, key, found)
+
+
+def items(transaction: Transaction, tables: dict[str, Any], table: str) -> Iterator[tuple[bytes, bytes]]:
+    """Yield copies of all items of a table, ascending by key. Raises ``StoreError`` (``store-corrupt``)."""
+    with transaction.cursor(tables[table]) as cursor:
+        for key, found in cursor:
+            yield bytes(key), _checked_value(table, bytes(key), found)
+
+
+def checksum(*parts: bytes | memoryview) -> bytes:
+    """Return the CRC-32 of the parts one after the other, 4 bytes, little-endian."""
+    value = 0
+    for part in parts:
+        value = zlib.crc32(part, value)
+    return value.to_bytes(CHECKSUM_SIZE_BYTES, "little")
+
+
+def _checked_value(table: str, key: bytes, found: bytes | memoryview) -> bytes:
+    value = bytes(found[CHECKSUM_SIZE_BYTES:])
+    if found[:CHECKSUM_SIZE_BYTES] != checksum(key, value):
+        raise StoreError("store-corrupt", f"the store is damaged: an entry of {table} has changed", hint=CORRUPT_HINT)
+    return value
+
+
 def _environment(path: Path, *, size_bytes_max: int, sync: bool = True) -> Any:
     """Open an LMDB file with room for what is in it."""
     wanted = MAP_SIZE_BYTES_FIRST
@@ -261,7 +295,7 @@ def _environment(path: Path, *, size_bytes_max: int, sync: bool = True) -> Any:
 
 def _refused(error: lmdb.Error, path: Path) -> StoreError:
     if isinstance(error, _CORRUPT):
-        return StoreError("store-corrupt", f"{path} is damaged: {error}", hint=_CORRUPT_HINT)
+        return StoreError("store-corrupt", f"{path} is damaged: {error}", hint=CORRUPT_HINT)
     return StoreError("store-io", f"{path} cannot be used: {error}", hint="check the disk, then open the store again")
 
 

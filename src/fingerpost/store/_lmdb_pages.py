@@ -25,6 +25,7 @@ _BRANCH, _LEAF, _OVERFLOW, _META_FLAG = 1, 2, 4, 8
 _BIG, _SUBTREE, _DUPLICATES = 1, 2, 4
 _NO_PAGE: Final = 0xFFFF_FFFF_FFFF_FFFF
 _DEPTH_MAX: Final = 32
+_UNKNOWN: Final = -1
 _SIZES: Final = frozenset(1 << bits for bits in range(8, 17))
 
 
@@ -35,6 +36,7 @@ class Damage(Exception):  # noqa: N818  not an error for callers: find_damage tu
 @dataclass(frozen=True, slots=True)
 class _Tree:
     depth: int
+    entries: int
     root: int
 
 
@@ -95,7 +97,11 @@ class _Walk:
                     raise Damage(f"pages of {self._page_size} bytes do not exist")
             if not 1 <= last < 1 << 48:
                 raise Damage("the number of pages makes no sense")
+            if transaction & 1 != place and transaction:
+                raise Damage("its versions are in the wrong places")
             found.append((free, main, last, transaction))
+        if abs(found[0][3] - found[1][3]) > 1:
+            raise Damage("its two versions do not follow one another")
         if self._file_size // self._page_size < 2:
             raise Damage("the file is cut off")
         if max(last for _, _, last, _ in found) > self._file_size:  # fewer than one byte a page: no need to look
@@ -107,13 +113,13 @@ class _Walk:
         pending = [tree]
         while pending:
             tree = pending.pop()
-            if tree.root == _NO_PAGE:
-                continue
-            level = [tree.root]
+            level = [] if tree.root == _NO_PAGE else [tree.root]
+            entries = 0
             for depth in range(tree.depth, 0, -1):
                 below: list[int] = []
                 for number in level:
                     for flags, data in self._nodes(number, is_leaf=depth == 1):
+                        entries += depth == 1
                         if depth > 1:
                             below.append(int.from_bytes(data, "little"))
                         elif flags & _BIG:
@@ -125,6 +131,8 @@ class _Walk:
                         elif flags & _SUBTREE:
                             pending.append(_tree(data))
                 level = below
+            if entries != tree.entries and tree.entries != _UNKNOWN:
+                raise Damage(f"a tree should have {tree.entries} entries and has {entries}")
 
     def _nodes(self, number: int, *, is_leaf: bool) -> Iterator[tuple[int, bytes]]:
         """Yield (flags, data) of each node of a tree page; the data of a branch is the page below."""
@@ -186,7 +194,7 @@ class _Walk:
 
 
 def _tree(data: bytes) -> _Tree:
-    _, _, depth, _, _, _, _, root = _TREE.unpack(data)
+    _, flags, depth, _, _, _, entries, root = _TREE.unpack(data)
     if root != _NO_PAGE and not 1 <= depth <= _DEPTH_MAX:
         raise Damage("a tree has an impossible depth")
-    return _Tree(depth, root)
+    return _Tree(depth, _UNKNOWN if flags & _DUPLICATES else entries, root)
