@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +45,54 @@ class Result:
         )
 
 
+RAIN_TEMPLATE = """\
+format = 1
+name = "rain"
+data_class = "non_personal"
+[situation.pressure]
+kind = "number"
+range = [900, 1100]
+[situation.sky]
+kind = "category"
+levels = ["blue", "grey"]
+[action]
+name = "took"
+levels = ["umbrella", "nothing"]
+[outcome]
+name = "rain"
+kind = "category"
+levels = ["dry", "wet"]
+"""
+RAIN_HEADER = "pressure,sky,took,rain,secret"
+RAIN_ROWS = [
+    *(f"{900 + 5 * n},grey,{('umbrella', 'nothing')[n % 2]},wet,x{n}" for n in range(20)),
+    *(f"{1000 + 5 * n},blue,{('umbrella', 'nothing')[n % 2]},dry,x{n}" for n in range(20)),
+]
+
+
+@pytest.fixture
+def rain_template(tmp_path: Path) -> Path:
+    path = tmp_path / "rain.toml"
+    path.write_text(RAIN_TEMPLATE, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def rain_rows() -> list[str]:
+    """Forty rows that fit: low pressure and a grey sky bring rain."""
+    return [
+        f"{900 + 5 * n},{('grey', 'blue')[n > 19]},{('umbrella', 'nothing')[n % 2]},{('wet', 'dry')[n > 19]},x{n}"
+        for n in range(40)
+    ]
+
+
+@pytest.fixture
+def rain_table(tmp_path: Path, rain_rows: list[str]) -> Path:
+    path = tmp_path / "rain.csv"
+    path.write_text("\n".join([RAIN_HEADER, *rain_rows]) + "\n", encoding="utf-8")
+    return path
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
@@ -63,6 +114,27 @@ def fingerpost(
         return Result(status, captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def emitted_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a home that has emitted forty packets about rain, once; every test gets a copy."""
+    place = tmp_path_factory.mktemp("emitted")
+    (place / "rain.toml").write_text(RAIN_TEMPLATE, encoding="utf-8")
+    (place / "rain.csv").write_text("\n".join([RAIN_HEADER, *RAIN_ROWS]) + "\n", encoding="utf-8")
+    home = place / "home"
+    emit = ["emit", str(place / "rain.csv"), "--template", str(place / "rain.toml"), "--home", str(home)]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert run(["keys", "new", "--home", str(home)]) == 0
+        assert run(emit) == 0
+    return home
+
+
+@pytest.fixture
+def asking(fingerpost: Callable[..., Result], home: Path, emitted_home: Path) -> Callable[..., Result]:
+    """Run commands in a home that has emitted forty packets about rain."""
+    shutil.copytree(emitted_home, home)
+    return fingerpost
 
 
 @pytest.fixture

@@ -192,3 +192,86 @@ def test_no_file_makes_a_traceback(fingerpost: Any, tmp_path: Path, command: str
 def budget_lines(out: str) -> list[str]:
     lines = [line.rstrip() for line in out.split("bytes\n", 1)[1].splitlines()[1:]]
     return [line for line in lines if line]
+
+
+@pytest.fixture
+def sites_file(tmp_path: Path) -> Path:
+    path = tmp_path / "sites.csv"
+    sites, given, relapse = ("north", "south"), ("drug", "none"), ("no", "yes")
+    rows = [f"{sites[n % 2]},{20 + n % 25},{'abc'[n % 3]},{n},{given[n % 2]},{relapse[n // 3 % 2]}" for n in range(60)]
+    path.write_text("\n".join(["site,age,group,id,given,relapse", *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+INFER = ["--outcome", "relapse", "--node-column", "site", "--action", "given"]
+
+
+def test_a_draft_is_printed_as_a_template_and_nothing_else(fingerpost: Any, sites_file: Path, tmp_path: Path) -> None:
+    result = fingerpost("template", "infer", sites_file, *INFER)
+    assert result.status == 0
+    draft = tmp_path / "draft.toml"
+    draft.write_text(result.out, encoding="utf-8")
+    template = load_template(draft)
+    assert (template.name, template.data_class.value) == ("sites", "undeclared")
+    assert template.outcome.name == "relapse"
+    assert template.action is not None
+    assert template.action.name == "given"
+    assert "site" not in {field.name for field in template.situation}
+
+
+def test_a_draft_in_a_file_is_described_with_what_comes_next(fingerpost: Any, sites_file: Path, tmp_path: Path) -> None:
+    draft = tmp_path / "draft.toml"
+    result = fingerpost("template", "infer", sites_file, *INFER, "-o", draft)
+    assert "a draft, to be reviewed" in result.out
+    assert "age" in result.out
+    assert "say whether its records are about people" in result.err
+    assert f"fingerpost template check {draft}" in result.err
+    assert fingerpost("template", "check", draft).status == 0
+    options = ["--data-class", "non_personal", "--name", "Relapse Study", "--force"]
+    result = fingerpost("template", "infer", sites_file, *INFER, "-o", draft, *options)
+    assert "data_class" not in result.err
+    assert load_template(draft).name == "relapse-study"
+
+
+def test_a_draft_as_json_holds_its_text_and_its_notes(fingerpost: Any, sites_file: Path, tmp_path: Path) -> None:
+    draft = tmp_path / "draft.toml"
+    document = fingerpost("template", "infer", sites_file, *INFER, "-o", draft, "--json").document
+    assert document["template"] == draft.read_text(encoding="utf-8")
+    assert (document["file"], document["rows"]) == (str(draft), 60)
+    assert document["outcome"] == {"name": "relapse", "kind": "category", "values": ["no", "yes"]}
+    assert {field["name"] for field in document["fields"]} >= {"age", "group"}
+    assert any(note["column"] == "id" for note in document["notes"])
+
+
+def test_a_file_is_overwritten_only_by_force(fingerpost: Any, sites_file: Path, tmp_path: Path) -> None:
+    draft = tmp_path / "draft.toml"
+    draft.write_text("mine", encoding="utf-8")
+    assert fingerpost("template", "infer", sites_file, *INFER, "-o", draft).fails_with(2, "already exists", "--force")
+    assert draft.read_text(encoding="utf-8") == "mine"
+    assert fingerpost("template", "infer", sites_file, *INFER, "-o", draft, "--force").status == 0
+    assert draft.read_text(encoding="utf-8") != "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "words", "hint"),
+    [
+        (["--outcome", "relaps"], "relaps", "did you mean 'relapse'"),
+        (["--outcome", "relapse", "--node-column", "hospital"], "hospital", "columns"),
+        (["--outcome", "relapse", "--action", "relapse"], "two roles", "differ"),
+    ],
+)
+def test_a_column_that_is_not_there_is_refused_with_the_nearest_name(
+    fingerpost: Any, sites_file: Path, tmp_path: Path, options: list[str], words: str, hint: str
+) -> None:
+    draft = tmp_path / "draft.toml"
+    assert fingerpost("template", "infer", sites_file, *options, "-o", draft).fails_with(6, words, hint)
+    assert not draft.exists()
+
+
+def test_infer_without_an_outcome_is_a_usage_error(fingerpost: Any, sites_file: Path) -> None:
+    assert fingerpost("template", "infer", sites_file).fails_with(2, "--outcome", "infer --help")
+
+
+def test_infer_of_a_missing_table_is_refused(fingerpost: Any, tmp_path: Path) -> None:
+    result = fingerpost("template", "infer", tmp_path / "none.csv", "--outcome", "x")
+    assert result.fails_with(6, "no such file", "check the path")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fingerpost import __version__
-from fingerpost.cli import keys, packet, template
+from fingerpost.cli import ask, emit, keys, packet, store, template, verify
 
 _ABOUT = """Learn from each other's outcomes without moving data.
 
@@ -61,12 +61,24 @@ _keys.command("rotate")(keys.rotate)
 _keys.command("revoke")(keys.revoke)
 app.add_typer(_keys, name="keys")
 
-_template = new_group("Check and read templates: the schema that nodes agree on.")
+_template = new_group("Draft, check and read templates: the schema that nodes agree on.")
+_template.command("infer")(template.infer)
 _template.command("check")(template.check)
 _template.command("show")(template.show)
 app.add_typer(_template, name="template")
+
+app.command("emit")(emit.emit)
+app.command("ask")(ask.ask)
+app.command("verify")(verify.verify)
 
 _packet = new_group("Show and verify packets in a file.")
 _packet.command("show")(packet.show)
 _packet.command("verify")(packet.verify)
 app.add_typer(_packet, name="packet")
+
+_store = new_group("Look after the packets that this node keeps.")
+_store.command("stats")(store.stats)
+_store.command("check")(store.check)
+_store.command("export")(store.export)
+_store.command("import")(store.take_in)
+app.add_typer(_store, name="store")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 500  # In a file nothing is wrapped or cut: a table is as wide as its cells.
 BAR_WIDTH = 24
 
-_COLOURS = {"error": "red", "hint": "cyan", "next": "green", "warning": "yellow"}
+_COLOURS = {"error": "red", "hint": "cyan", "next": "green", "note": "blue", "warning": "yellow"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +86,10 @@ class Output:
         with console.capture() as captured:
             console.print(table)
         typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+    def note(self, text: str) -> None:
+        """Tell about something that is good to know."""
+        _message("note", text)
 
     def warning(self, text: str) -> None:
         """Tell about something that is not an error but should be known."""

@@ -53,15 +53,29 @@ def known_template(template_id: bytes, chosen: Path | None, home: Home) -> Templ
     return template if template.template_id == template_id else None
 
 
-def keep_template(template: Template, home: Home) -> Path:
-    """Keep the canonical template in the home under its id, unless it is there already; return the file."""
+def keep_template(template: Template, home: Home, *, source: Path | None = None) -> None:
+    """Keep a template in the home under its id, unless it is there already: the file it came from, or its canon."""
     from fingerpost.files import write_atomically
 
     path = home.template_file(template.template_id)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, template.canonical)
-    return path
+        write_atomically(path, source.read_bytes() if source is not None else template.canonical)
+
+
+def kept_templates(home: Home) -> dict[bytes, Template]:
+    """Return the templates that the home keeps, by id; a damaged copy counts as unknown."""
+    from fingerpost.files import load_template
+
+    found = {}
+    for path in sorted(home.templates.glob("*.toml")):
+        try:
+            template = load_template(path)
+        except TemplateError:
+            continue
+        if path.stem == template.template_id.hex():
+            found[bytes(template.template_id)] = template
+    return found
 
 
 def template_of_reference(reference: str, home: Home) -> Template:

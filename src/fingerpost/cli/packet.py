@@ -1,18 +1,16 @@
 """``fingerpost packet``: packets in a file, field by field."""
 
-import io
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fingerpost.cli._notes import noted
 from fingerpost.cli._options import HomeOption, JsonOption, TemplateOption, home_of
 from fingerpost.cli._output import Column, Output
+from fingerpost.cli._packet_file import open_packets
 from fingerpost.cli._templates import known_template
 from fingerpost.cli._words import count_text, short_id
 from fingerpost.errors import PacketError, TemplateError, UsageError
@@ -61,7 +59,7 @@ def show(
     from fingerpost.packet import decode
 
     out = Output(as_json=json)
-    with _open_packets(file) as source:
+    with open_packets(file) as source:
         total = source.packets
         if packet is not None and packet > total:
             raise UsageError(
@@ -104,7 +102,7 @@ def verify(file: PacketFile, *, json: JsonOption = False) -> None:
     out = Output(as_json=json)
     refused: list[dict[str, Any]] = []
     codes: Counter[str] = Counter()
-    with _open_packets(file) as source:
+    with open_packets(file) as source:
         total = source.packets
         with out.progress("Verifying", total=total) as advance:
             for start in range(0, total, VERIFIED_TOGETHER_PACKETS):
@@ -149,41 +147,6 @@ def _refusals(data: bytes) -> Iterator[tuple[int, str]]:
     reasons[sound[~signed]] = Reason.SIGNATURE
     for row in np.flatnonzero(reasons != Reason.FINE):
         yield int(row), Reason(int(reasons[row])).code
-
-
-class _PacketFile:
-    """Packets one after another in a seekable file; nothing is read before it is asked for."""
-
-    def __init__(self, opened: BinaryIO, name: str) -> None:
-        size = opened.seek(0, io.SEEK_END)
-        _check_length(size, name)
-        self._opened = opened
-        self.packets = size // PACKET_SIZE_BYTES
-
-    def read(self, first: int, count: int) -> bytes:
-        """Return the bytes of up to ``count`` packets from number ``first`` (from 0) on."""
-        self._opened.seek(first * PACKET_SIZE_BYTES)
-        return self._opened.read(count * PACKET_SIZE_BYTES)
-
-
-@contextmanager
-def _open_packets(file: Path) -> Iterator[_PacketFile]:
-    if str(file) == "-":
-        yield _PacketFile(io.BytesIO(sys.stdin.buffer.read()), "standard input")
-        return
-    with file.open("rb") as opened:
-        yield _PacketFile(opened, str(file))
-
-
-def _check_length(size: int, name: str) -> None:
-    if size == 0:
-        raise PacketError("packet-length", f"{name} is empty", hint="a packet has 512 bytes")
-    if size % PACKET_SIZE_BYTES:
-        raise PacketError(
-            "packet-length",
-            f"{name} has {size:,} bytes, which is not a whole number of packets of 512 bytes",
-            hint="is it a file of packets? something may be cut off or added",
-        )
 
 
 def _templates_of(shown: "list[SignedPacket]", chosen: Path | None, home: Path | None) -> "dict[bytes, Template]":

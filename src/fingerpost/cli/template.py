@@ -1,5 +1,6 @@
 """``fingerpost template``: draft, check and read the schema that nodes agree on."""
 
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,14 +12,107 @@ from fingerpost.cli._options import HomeOption, JsonOption, home_of
 from fingerpost.cli._output import Column, Output, bar
 from fingerpost.cli._templates import template_of_reference
 from fingerpost.cli._words import count_text
-from fingerpost.errors import TemplateError, UsageError
+from fingerpost.errors import TableError, TemplateError, UsageError
 from fingerpost.limits import PACKET_SIZE_BYTES
 
 if TYPE_CHECKING:
     from fingerpost.packet import PayloadLayout
-    from fingerpost.template import Action, Condition, Field, OutcomeField, Template
+    from fingerpost.template import Action, Condition, Field, InferredTemplate, OutcomeField, Template
 
 LEVELS_SHOWN_MAX = 6
+
+NodeColumnOption = Annotated[
+    str | None,
+    typer.Option(
+        "--node-column",
+        metavar="COLUMN",
+        help="Where a row comes from, such as a hospital; never part of a situation.",
+        show_default=False,
+    ),
+]
+ActionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--action", metavar="COLUMN", help="What was tried, so that actions can be compared.", show_default=False
+    ),
+]
+
+
+class DataClass(StrEnum):
+    """Whether the records are about people."""
+
+    NON_PERSONAL = "non_personal"
+    PERSONAL = "personal"
+    UNDECLARED = "undeclared"
+
+
+@noted(
+    json_keys={
+        "template": "the draft (TOML), with comments that say why",
+        "file": "where it was written; null when it was only printed",
+        "rows": "how many rows of the table were looked at",
+        "fields": "the fields of the situation: name, kind, values, missing, coordinates",
+        "outcome": "name, kind, values",
+        "notes": "what was left out, guessed or looks odd: column, text",
+    },
+    errors=(TableError, TemplateError, UsageError),
+    examples=("fingerpost template infer ours.csv --outcome relapse --node-column clinic -o template.toml",),
+)
+def infer(
+    file: Annotated[Path, typer.Argument(metavar="TABLE", help="A table: .csv, .tsv, .csv.gz, .csv.xz or .parquet.")],
+    *,
+    outcome: Annotated[str, typer.Option("--outcome", metavar="COLUMN", help="What happened: the column to learn.")],
+    node_column: NodeColumnOption = None,
+    action: ActionOption = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Its name. [default: that of the table]", show_default=False),
+    ] = None,
+    data_class: Annotated[
+        DataClass,
+        typer.Option("--data-class", help="Whether the rows are about people; nothing is emitted while undeclared."),
+    ] = DataClass.UNDECLARED,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the draft here.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the output file if it exists.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Draft a template from a table. Ranges are rounded outward, so no exact minimum or maximum of yours leaks.
+
+    Read the draft before you use it: it becomes the agreement between nodes.
+    """
+    from fingerpost.files import read_table, write_atomically
+    from fingerpost.template import infer_template
+
+    out = Output(as_json=json)
+    if output is not None and output.exists() and not force:
+        raise UsageError("file-exists", f"{output} already exists", hint="choose another file, or say --force")
+    table = read_table(file)
+    draft = infer_template(
+        table.columns,
+        outcome=outcome,
+        node_column=node_column,
+        action=action,
+        name=name or file.name.partition(".")[0],
+        data_class=data_class.value,
+    )
+    if output is not None:
+        write_atomically(output, draft.text)
+    if json:
+        out.document(
+            {
+                "template": draft.text,
+                "file": str(output) if output is not None else None,
+                "rows": table.rows,
+                "fields": [field_document(field) for field in draft.template.situation],
+                "outcome": outcome_document(draft.template.outcome),
+                "notes": [{"column": note.column, "text": note.text} for note in draft.notes],
+            }
+        )
+        return
+    _print_draft(out, draft, output)
 
 
 @noted(
@@ -186,6 +280,21 @@ def print_fields(out: Output, template: "Template") -> None:
     for before, row in reversed(list(pairwise(rows))):
         row[0] = "" if row[0] == before[0] else row[0]
     out.table([Column(title="role"), Column(title="column"), Column(title="kind"), Column(title="values")], rows)
+
+
+def _print_draft(out: Output, draft: "InferredTemplate", output: Path | None) -> None:
+    """Print the draft itself, or when it went to a file, what it says; the notes are messages."""
+    if output is None:
+        typer.echo(draft.text, nl=False)
+    else:
+        out.title(f"{output}: a draft, to be reviewed")
+        print_fields(out, draft.template)
+    for note in draft.notes:
+        out.note(f"{note.column}: {note.text}")
+    if output is not None:
+        undeclared = draft.template.data_class.value == "undeclared"
+        decide = " and say whether its records are about people (data_class)" if undeclared else ""
+        out.next_step(f"read {output}{decide}, then: fingerpost template check {output}")
 
 
 def _kind(part: object) -> str:

@@ -163,7 +163,12 @@ _loop = _Loop()
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    return asyncio.run_coroutine_threadsafe(work, _loop.get()).result()
+    future = asyncio.run_coroutine_threadsafe(work, _loop.get())
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()  # Whoever was waiting has been interrupted: the work stops at its next pause.
+        raise
 
 
 def _abandon(node: AsyncNode) -> None:

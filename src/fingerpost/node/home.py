@@ -8,6 +8,7 @@
     │   ├── retired/<node id>.key    earlier identities: only they can withdraw their packets
     │   └── records/                 signed succession and revocation records, to be shown to anyone
     ├── templates/<template id>.toml
+    ├── emitted/<digest>.json        how far each table was emitted, so that none counts twice
     └── store/
 """
 
@@ -46,6 +47,11 @@ class Home:
     def templates(self) -> Path:
         """The directory of templates this node has used or received."""
         return self.root / "templates"
+
+    @property
+    def emitted(self) -> Path:
+        """The directory of notes on the tables that were emitted."""
+        return self.root / "emitted"
 
     @property
     def store(self) -> Path:

@@ -243,6 +243,7 @@ class AsyncNode:
             size_bytes += packets.nbytes
             if progress is not None:
                 progress(min(start + EMIT_ROWS_AT_ONCE, len(observations)), len(observations))
+            await asyncio.sleep(0)  # Between two chunks the caller may cancel.
         return Emission(packet_ids=tuple(ids), problems=tuple(problems), size_bytes=size_bytes, holders=holders)
 
     async def _spread(self, packets: Any) -> int:
