@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fingerpost import __version__
-from fingerpost.cli import ask, emit, keys, packet, store, template, verify
+from fingerpost.cli import ask, confirm, emit, keys, packet, store, template, verify
 
 _ABOUT = """Learn from each other's outcomes without moving data.
 
@@ -69,6 +69,7 @@ app.add_typer(_template, name="template")
 
 app.command("emit")(emit.emit)
 app.command("ask")(ask.ask)
+app.command("confirm")(confirm.confirm)
 app.command("verify")(verify.verify)
 
 _packet = new_group("Show and verify packets in a file.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fingerpost.cli._notes import noted
-from fingerpost.cli._options import HomeOption, JsonOption, TemplateOption, home_of
+from fingerpost.cli._options import HomeOption, JsonOption, SetOption, TemplateOption, home_of, named_values
 from fingerpost.cli._output import Output
 from fingerpost.cli._templates import chosen_template
 from fingerpost.cli._words import count_text
@@ -68,10 +68,7 @@ class RowFormat(StrEnum):
 )
 def ask(
     *,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="One field of the situation; others count as missing."),
-    ] = None,
+    settings: SetOption = None,
     conditions: Annotated[
         list[str] | None,
         typer.Option("--condition", metavar="NAME=LEVEL", help="Use only packets with this condition."),
@@ -102,8 +99,8 @@ def ask(
     out = Output(as_json=json)
     place = home_of(home)
     chosen = chosen_template(template, place)
-    situation = _pairs(settings or [], "--set")
-    where = _pairs(conditions or [], "--condition")
+    situation = named_values(settings or [], "--set")
+    where = named_values(conditions or [], "--condition")
     _check_use(chosen, situation, table=table, output=output, receipt=receipt, conditions=where)
     require_store(place)
     from fingerpost.node.facade import Node
@@ -154,21 +151,6 @@ def _check_use(
         )
     if table is None and output is not None:
         raise UsageError("bad-usage", "--output goes with --csv", hint="save one answer with --receipt or --json")
-
-
-def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        name = name.strip()
-        if not equals or not name:
-            raise UsageError(
-                "bad-usage", f"{option} takes NAME=VALUE, not {text[:80]!r}", hint=f"for example {option} age=61"
-            )
-        if name in pairs:
-            raise UsageError("bad-usage", f"{option} gives {name!r} twice", hint="give each name once")
-        pairs[name] = value.strip()
-    return pairs
 
 
 def _readable_rows(template: "Template", file: Path, *, skip_bad_rows: bool) -> _Rows:
