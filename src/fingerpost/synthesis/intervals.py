@@ -61,20 +61,22 @@ class Uncertainty:
         """Return the ends (q, L) of 90 % credible intervals of every level's probability, for scores (q, L).
 
         The posterior variance of the scores (its noise part clustered by node) and that of the temperature are carried
-        through the softmax to the log-odds of each level; no end is finer than one record in the pool.
+        through the softmax to the log-odds of each level; what no evidence would say is mixed in afterwards, as for the
+        estimate. No end is finer than one record in the pool.
         """
-        estimate = self.fitted.estimate(scores)
         temperature = self.fitted.settings.temperature
+        shares = _search.softmax(scores, temperature)
         variance = self.total_variance(smoothing)
-        low, high = np.empty_like(estimate), np.empty_like(estimate)
-        finest = self.fitted.settings.spread
-        for level in range(estimate.shape[1]):
-            odds, slope = _log_odds(estimate, np.full(len(estimate), level))
+        low, high = np.empty_like(shares), np.empty_like(shares)
+        for level in range(shares.shape[1]):
+            odds, slope = _log_odds(shares, np.full(len(shares), level))
             spread = temperature**2 * variance * ((slope @ self.covariance) * slope).sum(axis=1)
             spread += self.temperature_variance * (slope * scores).sum(axis=1) ** 2
             reach = NORMAL_95 * np.sqrt(spread)
-            low[:, level] = _logistic(odds - reach) - finest
-            high[:, level] = _logistic(odds + reach) + finest
+            low[:, level] = _logistic(odds - reach)
+            high[:, level] = _logistic(odds + reach)
+        finest = self.fitted.settings.spread
+        low, high = self.fitted.shrunk(low) - finest, self.fitted.shrunk(high) + finest
         return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
     def moderated(self, smoothing: Smoothing, scores: NDArray[np.float64]) -> NDArray[np.float64]:

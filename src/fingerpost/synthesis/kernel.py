@@ -151,7 +151,10 @@ class FittedKernel:
         """
         if self.evidence.kind == "number":
             return scores
-        shares = _search.softmax(scores, self.settings.temperature)
+        return self.shrunk(_search.softmax(scores, self.settings.temperature))
+
+    def shrunk(self, shares: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return ``shares`` (q, L) mixed with equal ones, as much as the settings say."""
         spread = self.settings.spread
         return np.asarray((1 - spread) * shares + spread / shares.shape[1], np.float64)
 

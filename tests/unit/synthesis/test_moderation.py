@@ -27,3 +27,22 @@ def test_what_is_usual_is_claimed_as_it_was_calibrated_and_what_is_strange_is_cl
     assert np.isclose(moderated[:60], said[:60], rtol=1e-9).mean() > 0.8
     assert (moderated[60:] < said[60:] - 0.01).all()
     assert (moderated >= 0.5).all()
+
+
+def test_an_answer_that_every_packet_agrees_on_has_a_narrow_interval() -> None:
+    generator = np.random.default_rng(5)
+    codes = generator.integers(0, 3, 120)
+    points = np.array([[3.0, 0, 0], [0, 3.0, 0], [0, 0, 3.0]])[codes] + 0.3 * generator.standard_normal((120, 3))
+    prints = sign_fingerprints(points, 512)
+    nodes = np.repeat((np.arange(120) % 40).astype(np.uint8)[:, None], 32, axis=1)
+    evidence = Evidence.from_arrays(fingerprints=prints, codes=codes, levels=3, emitters=nodes)
+    known = uncertainty(fit(evidence))
+    smoothing = next(known.fitted.smooth(prints))
+    scores = smoothing.weights @ known.fitted.targets[smoothing.rows]
+    low, high = known.probability_intervals(smoothing, scores)
+    estimate = known.fitted.estimate(scores)
+    assert (low <= estimate).all()
+    assert (estimate <= high).all()
+    named = np.arange(120), codes
+    assert estimate[named].min() > 0.95
+    assert low[named].min() > 0.7
