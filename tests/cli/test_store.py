@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from fingerpost.cli._words import today
@@ -176,3 +179,28 @@ def test_exported_packets_are_the_packets(asking: Any, packets_file: Path) -> No
     assert "40 of 40 packets valid" in asking("packet", "verify", packets_file).out
     document = asking("store", "export", "--format", "packets", "-o", packets_file, "--json").document
     assert (document["format"], document["packets"]) == ("packets", 40)
+
+
+@pytest.mark.parametrize("table_format", ["parquet", "csv", "jsonl"])
+def test_packets_are_exported_as_a_table(asking: Any, tmp_path: Path, table_format: str) -> None:
+    file = tmp_path / f"rain.{table_format}"
+    result = asking("store", "export", "--format", table_format, "--output", file)
+    assert (result.status, result.out) == (0, f"40 packets in {file}\n")
+    if table_format == "parquet":
+        rows = pq.read_table(file).to_pylist()
+    elif table_format == "csv":
+        rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+    else:
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    assert sorted(row["outcome"] for row in rows) == ["dry"] * 20 + ["wet"] * 20
+    assert {row["action"] for row in rows} == {"umbrella", "nothing"}
+    document = asking("store", "export", "--format", table_format, "-o", file, "--json").document
+    assert (document["format"], document["packets"], len(document["template_id"])) == (table_format, 40, 32)
+
+
+@pytest.mark.parametrize("table_format", ["parquet", "csv", "jsonl", "packets"])
+def test_an_export_that_cannot_be_written_leaves_no_part(asking: Any, tmp_path: Path, table_format: str) -> None:
+    file = tmp_path / "none" / "rain"
+    assert asking("store", "export", "--format", table_format, "-o", file).fails_with(2, str(file), "check the path")
+    assert asking("store", "export", "-o", tmp_path / "x", "-t", "none.toml").fails_with(4, "none.toml", "")
+    assert not (tmp_path / "x").exists()

@@ -16,7 +16,6 @@ from fingerpost.cli._packet_file import open_packets
 from fingerpost.cli._templates import chosen_template, keep_template, kept_templates, known_template
 from fingerpost.cli._words import count_text, date_text, size_text, today
 from fingerpost.errors import PacketError, StoreError, TemplateError, UsageError
-from fingerpost.limits import PACKET_SIZE_BYTES
 
 if TYPE_CHECKING:
     from fingerpost.node.home import Home
@@ -30,6 +29,9 @@ IMPORTED_TOGETHER_PACKETS = 4_096
 class ExportFormat(StrEnum):
     """How packets are written."""
 
+    PARQUET = "parquet"
+    CSV = "csv"
+    JSONL = "jsonl"
     PACKETS = "packets"
 
 
@@ -178,42 +180,67 @@ def take_in(
 @noted(
     json_keys={
         "file": "what was written",
-        "format": "packets",
-        "template_id": "32 hex digits: the template whose packets were written; null for all",
+        "format": "parquet, csv, jsonl or packets",
+        "template_id": "32 hex digits: the template whose packets were written; null for the packets of all",
         "packets": "how many",
     },
     errors=(StoreError, TemplateError, UsageError),
-    examples=("fingerpost store export --format packets --output packets.bin",),
+    examples=(
+        "fingerpost store export --format parquet --output packets.parquet",
+        "fingerpost store export --format packets --output packets.bin",
+    ),
 )
 def export(
     *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")],
     export_format: Annotated[
-        ExportFormat, typer.Option("--format", help="packets: the 512-byte packets themselves, for other nodes.")
-    ] = ExportFormat.PACKETS,
+        ExportFormat,
+        typer.Option("--format", help="A table in words, or the 512-byte packets themselves, for other nodes."),
+    ] = ExportFormat.PARQUET,
     template: TemplateOption = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the packets of this node to a file, all of them or those of one template."""
-    from fingerpost.files import write_atomically
+    """Write the packets of this node to a file: those of one template as a table, or the packets themselves.
 
+    A table has one row a packet: packet_id, node_id, emitter, kind, profile, day, ttl_days, cell, confidence, action,
+    outcome, records, summary, the conditions, fingerprint, sketch.
+    """
     out = Output(as_json=json)
     place = home_of(home)
     require_store(place)
-    chosen = chosen_template(template, place) if template is not None else None
-    with open_store(place) as store:
-        blocks = [block.tobytes() for block in store.scan(chosen.template_id if chosen else None)]
-    data = b"".join(blocks)
-    write_atomically(output, data)
-    packets = len(data) // PACKET_SIZE_BYTES
+    raw = export_format is ExportFormat.PACKETS
+    chosen = None if raw and template is None else chosen_template(template, place)
+    packets = _export(out, place, chosen, output, export_format)
     if json:
         template_id = chosen.template_id.hex() if chosen else None
         document = {"file": str(output), "format": export_format.value, "template_id": template_id, "packets": packets}
         out.document(document)
         return
-    out.line(f"{count_text(packets, 'packet')} in {output}, {size_text(len(data))}")
-    out.next_step(f"fingerpost store import {output}  (on another node)")
+    out.line(f"{count_text(packets, 'packet')} in {output}")
+    if raw:
+        out.next_step(f"fingerpost store import {output}  (on another node)")
+
+
+def _export(out: Output, place: "Home", template: "Template | None", output: Path, form: ExportFormat) -> int:
+    from fingerpost.files import open_atomically
+
+    packets = 0
+    with (
+        open_store(place) as store,
+        open_atomically(output) as stream,
+        out.progress("Exporting", total=None) as advance,
+    ):
+        blocks = store.scan(template.template_id if template else None)
+        if form is not ExportFormat.PACKETS and template is not None:
+            from fingerpost.store._export import TableForm, export_packets
+
+            return export_packets(blocks, template, stream, form=TableForm(form.value), progress=advance)
+        for block in blocks:
+            stream.write(block.tobytes())
+            packets += len(block)
+            advance(len(block))
+    return packets
 
 
 @contextmanager

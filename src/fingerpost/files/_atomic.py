@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_atomically(path: str | Path, data: bytes | str, *, mode: int = 0o644) -> None:
@@ -13,11 +16,24 @@ def write_atomically(path: str | Path, data: bytes | str, *, mode: int = 0o644) 
     The bytes go to a temporary file in the same folder, reach the disk, and take the name of ``path``; a symbolic link
     is followed. Raises ``OSError`` as the system says it, and then ``path`` is unchanged.
     """
+    with open_atomically(path, mode=mode) as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def open_atomically(path: str | Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """Give a stream whose bytes become the file ``path`` when the block ends well, and are gone when it does not.
+
+    See ``write_atomically``. Errors of the system name ``path``, not the temporary file.
+    """
     target = Path(os.path.realpath(path))
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data.encode() if isinstance(data, str) else data)
+            yield stream
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fingerpost.files import write_atomically
+from fingerpost.files import open_atomically, write_atomically
 
 
 def test_bytes_and_text_are_written_with_their_mode(tmp_path: Path) -> None:
@@ -49,5 +49,16 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError) as error:
         write_atomically(tmp_path / "none" / "a", b"")
+    assert error.value.filename == str(tmp_path / "none" / "a"), "no temporary name in the message"
+
+
+def test_a_stream_that_ends_badly_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), open_atomically(tmp_path / "a") as stream:
+        stream.write(bytes(stream.write(b"half") // 0))
+    assert os.listdir(tmp_path) == []
+    with open_atomically(tmp_path / "a") as stream:
+        stream.write(b"who")
+        stream.write(b"le")
+    assert (tmp_path / "a").read_bytes() == b"whole"
