@@ -86,3 +86,16 @@ class Solution:
         explained = ((cross @ self.inverse) * cross).sum(axis=1)
         variance: NDArray[np.float64] = np.maximum(1 - explained, 0) + (1 - cross @ self.ones) ** 2 / self.mass
         return variance
+
+
+def solve_one(
+    gram: NDArray[np.float64], noise: NDArray[np.float64], cross: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Return the weights (n,) and the variance of one query with kernels ``cross`` (n,): no inverse is formed."""
+    system = gram.copy()
+    system[np.diag_indices_from(system)] += noise
+    solved = np.linalg.solve(system, np.column_stack([cross, np.ones(len(cross))]))
+    near, ones = solved[:, 0], solved[:, 1]
+    mass = float(ones.sum())
+    weights: NDArray[np.float64] = near + ones * ((1 - float(near.sum())) / mass)
+    return weights, max(1 - float(cross @ near), 0.0) + (1 - float(ones @ cross)) ** 2 / mass

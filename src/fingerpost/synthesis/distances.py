@@ -17,13 +17,11 @@ if TYPE_CHECKING:
 
 Family = Literal["bits", "sketch"]
 
-FEW_ROWS = 8  # up to so many, counting bits is cheaper than unpacking all the other rows
+SCAN_ROWS = 16_384  # 128 kB a column: what one step of a scan touches stays in the cache
 
 
 def bit_distances(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return (p, q) Hamming distances between packed fingerprints (p, B) and (q, B)."""
-    if len(left) <= FEW_ROWS < len(right):
-        return np.vstack([np.zeros((0, len(right)), np.int64), *(_popcounts(row, right) for row in left)])
     bits = 8 * left.shape[1]
     f = signs(left)
     distances = np.empty((len(left), len(right)), np.int64)
@@ -48,6 +46,17 @@ def kernel(distances: NDArray[np.float64], length: float) -> NDArray[np.float64]
     return np.exp(scaled, out=scaled)
 
 
-def _popcounts(row: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.int64]:
-    words = np.ascontiguousarray(others).view(np.uint64)
-    return np.asarray(np.bitwise_count(words ^ np.ascontiguousarray(row).view(np.uint64)).sum(axis=1, dtype=np.int64))
+def word_columns(fingerprints: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return fingerprints (n, B) as 64-bit words, column by column (B / 8, n): the order that a scan reads them in."""
+    return np.ascontiguousarray(np.ascontiguousarray(fingerprints).view(np.uint64).T)
+
+
+def scan_bits(columns: NDArray[np.uint64], query: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Return (n,) Hamming distances of one fingerprint (B,) to all of ``word_columns``."""
+    words = np.ascontiguousarray(query).view(np.uint64)
+    counts = np.zeros(columns.shape[1], np.uint16)
+    for start in range(0, len(counts), SCAN_ROWS):
+        part = counts[start : start + SCAN_ROWS]
+        for column, word in zip(columns[:, start : start + SCAN_ROWS], words, strict=True):
+            part += np.bitwise_count(column ^ word)
+    return counts

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fingerpost.errors import UsageError
 from fingerpost.synthesis import _search
-from fingerpost.synthesis._solution import Solution
-from fingerpost.synthesis.distances import bit_distances, kernel, sketch_distances
+from fingerpost.synthesis._solution import Solution, solve_one
+from fingerpost.synthesis.distances import bit_distances, kernel, scan_bits, sketch_distances, word_columns
 from fingerpost.synthesis.evidence import CONFIDENCE_CERTAIN, order_of_bytes
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from fingerpost.synthesis.evidence import Evidence
 
 QUERIES_AT_ONCE = 512
-DISTANCES_AT_ONCE = 1 << 24  # entries of one block of distances: 128 MB
 NODES_TO_LEAVE_OUT = 3  # with two, leaving one out asks the other about a population it never saw
 
 
@@ -119,6 +118,7 @@ class FittedKernel:
     features: NDArray[np.uint8] | NDArray[np.float64]  # what distances are taken of
     order: NDArray[np.intp]  # by content: sums then do not depend on ids, nodes or arrival
     solution: Solution | None  # of all packets in that order, or None when every question is solved locally
+    columns: NDArray[np.uint64] | None  # of fingerprints, to scan them for neighbours; None where that is not needed
 
     def smooth(self, features: NDArray[np.uint8] | NDArray[np.float64]) -> Iterator[Smoothing]:
         """Yield the answers to queries (q, width) in blocks, in order."""
@@ -127,8 +127,8 @@ class FittedKernel:
                 yield self._smooth_whole(features[start : start + QUERIES_AT_ONCE])
             return
         for query in range(len(features)):
-            distances = self._distances(features[query : query + 1], self.features)[0]
-            yield self._smooth_near(distances)
+            distances = self._scan(features[query])
+            yield self._smooth_near(features[query], nearest_rows(distances, self.options.neighbours))
 
     def predict(
         self, fingerprints: NDArray[np.uint8], sketches: NDArray[np.float64] | None = None
@@ -186,22 +186,22 @@ class FittedKernel:
             variance=self.solution.variance(cross),
         )
 
-    def _smooth_near(self, distances: NDArray[np.float64], without: int | None = None) -> Smoothing:
-        """Solve one question on its nearest packets; ``without`` leaves one row out."""
-        rows = nearest_rows(distances, self.options.neighbours + (without is not None))
-        if without is not None:
-            rows = rows[rows != without][: self.options.neighbours]
+    def _scan(self, query: NDArray[Any]) -> NDArray[Any]:
+        """Return something that orders all packets (n,) by distance to ``query``."""
+        if self.columns is not None:
+            return scan_bits(self.columns, query.astype(np.uint8))
+        distances: NDArray[Any] = self._distances(query[None], self.features)[0]
+        return distances
+
+    def _smooth_near(self, query: NDArray[np.uint8] | NDArray[np.float64], rows: NDArray[np.int64]) -> Smoothing:
+        """Solve one question on the packets of ``rows``."""
         near = self.features[rows]
         noise = self.settings.ridge / self.weights[rows]
         gram = kernel(self._distances(near, near), self.settings.length)
-        solution = Solution.of(gram, noise)
-        cross = kernel(distances[None, rows], self.settings.length)
+        distances = self._distances(query[None], near)
+        weights, variance = solve_one(gram, noise, kernel(distances, self.settings.length)[0])
         return Smoothing(
-            rows=rows,
-            distances=distances[None, rows],
-            weights=solution.weights(cross),
-            noise=noise,
-            variance=solution.variance(cross),
+            rows=rows, distances=distances, weights=weights[None], noise=noise, variance=np.array([variance])
         )
 
 
@@ -221,6 +221,9 @@ def restrict(fitted: FittedKernel, rows: NDArray[np.int64]) -> FittedKernel:
         features=features,
         order=order,
         solution=solution,
+        columns=None
+        if solution is not None or fitted.settings.family != "bits"
+        else word_columns(evidence.fingerprints),
     )
 
 
@@ -261,6 +264,7 @@ def fit(
         features=features,
         order=order,
         solution=solution,
+        columns=None if solution is not None or family != "bits" else word_columns(evidence.fingerprints),
     )
     fitted = replace(fitted, residuals=_residuals_whole(fitted) if solution else _residuals_near(fitted))
     return fitted if settings else replace(fitted, settings=replace(used, temperature=_temperature(fitted)))
@@ -283,16 +287,19 @@ def feature_distances(
     return np.asarray(bit_distances(left.astype(np.uint8), right.astype(np.uint8)) / (8 * left.shape[1]), np.float64)
 
 
-def nearest_rows(distances: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+def nearest_rows(distances: NDArray[np.uint16] | NDArray[np.float64], count: int) -> NDArray[np.int64]:
     """Return the rows of the ``count`` smallest of ``distances`` (n,), nearest first, equal ones in row order.
 
     Rows of evidence are in order of packet id, so neighbours do not depend on arrival.
     """
-    if count < len(distances):
-        reach = np.partition(distances, count - 1)[count - 1]
-        candidates = np.flatnonzero(distances <= reach)
-    else:
+    if count >= len(distances):
         candidates = np.arange(len(distances))
+    else:
+        if distances.dtype == np.uint16:  # few different values: counting them beats partitioning
+            reach = np.searchsorted(np.cumsum(np.bincount(distances)), count)
+        else:
+            reach = np.partition(distances, count - 1)[count - 1]
+        candidates = np.flatnonzero(distances <= reach)
     return candidates[np.argsort(distances[candidates], kind="stable")][:count].astype(np.int64)
 
 
@@ -393,17 +400,20 @@ def _residuals_whole(fitted: FittedKernel) -> Residuals:
 
 def _residuals_near(fitted: FittedKernel) -> Residuals:
     rows = np.arange(min(len(fitted.evidence), fitted.options.calibration_packets_max))
+    nodes, by_node = fitted.evidence.node_index, len(fitted.evidence.node_ids) >= NODES_TO_LEAVE_OUT
     predicted, variance, nearest = [], [], []
-    nodes, everyone = fitted.evidence.node_index, np.arange(len(fitted.evidence))
-    step = max(1, DISTANCES_AT_ONCE // len(fitted.evidence))
-    for start in range(0, len(rows), step):
-        block = fitted._distances(fitted.features[rows[start : start + step]], fitted.features)
-        for row, distances in zip(rows[start : start + step], block, strict=True):
-            smoothing = fitted._smooth_near(distances, without=int(row))
-            predicted.append(smoothing.weights[0] @ fitted.targets[smoothing.rows])
-            variance.append(float(smoothing.variance[0]))
-            own = nodes == nodes[row] if len(fitted.evidence.node_ids) >= NODES_TO_LEAVE_OUT else everyone == row
-            nearest.append(float(np.where(own, np.inf, distances).min()))
+    for row in rows:
+        distances = fitted._scan(fitted.features[row])
+        near = nearest_rows(distances, fitted.options.neighbours + 1)
+        smoothing = fitted._smooth_near(fitted.features[row], near[near != row][: fitted.options.neighbours])
+        predicted.append(smoothing.weights[0] @ fitted.targets[smoothing.rows])
+        variance.append(float(smoothing.variance[0]))
+        if by_node:
+            others = np.where(nodes != nodes[row], distances, distances.max()).argmin()
+            apart = fitted._distances(fitted.features[row][None], fitted.features[others][None])[0, 0]
+        else:
+            apart = smoothing.distances[0, 0]
+        nearest.append(float(apart))
     return Residuals(
         rows=rows.astype(np.int64),
         observed=fitted.targets[rows],
