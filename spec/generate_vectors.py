@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spec.vector_sources import packets, payloads, signatures
+from spec.vector_sources import encodings, fingerprints, packets, payloads, signatures, templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from spec.vector_sources.vector import Vector
 
 FOLDER = Path(__file__).resolve().parent / "vectors"
-SOURCES = (packets.FILES, payloads.FILES, signatures.FILES)
+SOURCES = (
+    packets.FILES,
+    payloads.FILES,
+    signatures.FILES,
+    templates.FILES,
+    encodings.FILES,
+    fingerprints.FILES,
+)
 
 
 def generate() -> dict[str, str]:

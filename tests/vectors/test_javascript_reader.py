@@ -54,6 +54,9 @@ def test_the_reader_passes_every_published_vector() -> None:
         ("packet-batches.json", "root"),
         ("packet-identity.json", "node_id"),
         ("blake2s.json", "digest"),
+        ("template-accepted.json", "template_id"),
+        ("fingerprint-bits.json", "fingerprint"),
+        ("fingerprint-sketches.json", "sketch"),
     ],
 )
 def test_a_vector_with_one_wrong_digit_makes_the_reader_fail(tmp_path: Path, file: str, member: str) -> None:

@@ -7,11 +7,14 @@ import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 
 import { Refusal } from "./bytes.mjs";
+import { checks as encodeChecks } from "./encode.mjs";
+import { checks as fingerprintChecks } from "./fingerprint.mjs";
 import { checks as packetChecks } from "./packet.mjs";
+import { checks as templateChecks } from "./template.mjs";
 
 // A module of a reader exports `checks`: for each kind of vector a function from `input` to what `expect` should be.
 // It throws a Refusal for what the specification refuses.
-const CHECKS = { ...packetChecks };
+const CHECKS = { ...packetChecks, ...templateChecks, ...encodeChecks, ...fingerprintChecks };
 
 function filesIn(path) {
   if (!statSync(path).isDirectory()) return [path];

@@ -34,6 +34,7 @@ from fingerpost.template._logarithm import steps_of
 from fingerpost.template._template import Template
 from fingerpost.template._text import embed
 from fingerpost.template._values import (
+    BLANKS,
     decimal_text,
     is_missing_text,
     is_not_finite,
@@ -173,7 +174,7 @@ def _level_coordinates(part: CategoryField | OrdinalField, value: object) -> lis
 
 
 def _set_coordinates(part: SetField, value: object) -> list[int]:
-    items = [item for item in value.split(SET_SEPARATOR) if item.strip()] if isinstance(value, str) else value
+    items = [item for item in value.split(SET_SEPARATOR) if item.strip(BLANKS)] if isinstance(value, str) else value
     if not isinstance(items, Iterable) or isinstance(items, (bytes, Mapping)):
         raise RecordError(
             "value-type",

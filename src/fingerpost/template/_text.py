@@ -27,10 +27,13 @@ def embed(texts: Sequence[str]) -> npt.NDArray[np.int16]:
 
     A text without any known word gives zeros. Raises ``RecordError`` where the extra ``text`` is not installed.
     """
-    vectors = np.asarray(_model().embed(list(texts), norm=True), dtype=np.float64)
-    vectors = np.nan_to_num(vectors, nan=0.0, posinf=0.0, neginf=0.0)
-    quantised = np.floor(vectors * (_UNIT * EMBEDDING_GAIN) + 0.5)
-    return np.clip(quantised, -_UNIT, _UNIT).astype(np.int16)
+    return quantised(np.asarray(_model().embed(list(texts), norm=True), dtype=np.float64))
+
+
+def quantised(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
+    """Return ``(n, 256)`` int16 coordinates of unit embeddings; what is not finite becomes 0."""
+    finite = np.nan_to_num(vectors, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.clip(np.floor(finite * (_UNIT * EMBEDDING_GAIN) + 0.5), -_UNIT, _UNIT).astype(np.int16)
 
 
 @cache
