@@ -83,9 +83,9 @@ def spliced(data: bytes, offset: int, part: bytes) -> bytes:
 
 def signed_bodies(bodies: list[bytes]) -> list[bytes]:
     """Sign bodies as one batch whatever is in them, and return the packets."""
-    levels = tree_levels([hashlib.blake2s(body).digest()[:16] for body in bodies])
+    levels = tree_levels(b"".join(hashlib.blake2s(body).digest()[:16] for body in bodies))
     last = len(bodies) - 1
-    signature = SIGNER.sign(batch_message(levels[-1][0], leaf_last=last))
+    signature = SIGNER.sign(batch_message(levels[-1], leaf_last=last))
     return [
         body + bytes((index, last.bit_length(), last)) + b"".join(path_of(levels, index)).ljust(128, b"\0") + signature
         for index, body in enumerate(bodies)

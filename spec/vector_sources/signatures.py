@@ -65,16 +65,16 @@ def trees() -> Iterator[Vector]:
     """Yield batch trees, and whole batches signed from their seed."""
     leaves = [octets(f"leaf {index}", 16) for index in range(256)]
     for size, index in ((1, 0), (2, 1), (3, 0), (3, 2), (5, 4), (128, 77), (129, 128), (256, 0), (256, 255)):
-        levels = tree_levels(leaves[:size])
+        levels = tree_levels(b"".join(leaves[:size]))
         yield Vector(
             name=f"the tree of {size} leaves seen from leaf {index}",
             purpose="Leaves give the root, the path of one leaf and the message that is signed.",
             kind="batch-tree",
             input={"leaves": [leaf.hex() for leaf in leaves[:size]], "leaf_index": index},
             expect={
-                "root": levels[-1][0].hex(),
+                "root": levels[-1].hex(),
                 "path": [node.hex() for node in path_of(levels, index)],
-                "message": batch_message(levels[-1][0], leaf_last=size - 1).hex(),
+                "message": batch_message(levels[-1], leaf_last=size - 1).hex(),
             },
         )
     for size in (1, 2, 3):

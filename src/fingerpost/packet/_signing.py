@@ -61,9 +61,9 @@ def sign_batch(packets: Sequence[Packet], signer: Signer) -> list[SignedPacket]:
         raise UsageError("batch-size", f"a batch holds 1 to {BATCH_PACKETS_MAX} packets, not {len(packets)}")
     if any(packet.emitter != signer.public_key for packet in packets):
         raise UsageError("batch-emitter", "a packet of the batch names an emitter that is not the signer")
-    levels = tree_levels([packet.packet_id[:NODE_SIZE_BYTES] for packet in packets])
+    levels = tree_levels(b"".join(packet.packet_id[:NODE_SIZE_BYTES] for packet in packets))
     last = len(packets) - 1
-    signature = signer.sign(batch_message(levels[-1][0], leaf_last=last))
+    signature = signer.sign(batch_message(levels[-1], leaf_last=last))
     return [
         SignedPacket(
             packet=packet,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from fingerpost.packet import (
     Reason,
     RootCache,
     Signer,
+    _arrays,
     check_structure,
     encode,
     packet_ids,
@@ -65,6 +68,30 @@ def test_a_batch_is_valid_in_any_order_and_in_any_part(count: int) -> None:
     assert verify_packets(np.concatenate((packets, packets))).all()
 
 
+@pytest.mark.parametrize("count", [64, 100, 129, 256])
+def test_a_large_batch_with_a_gap_is_valid_but_for_what_was_changed(count: int) -> None:
+    packets = np.delete(sign_bodies(bodies_of(count), SIGNER), [3, 7, count // 2])
+    shuffled = packets[np.random.default_rng(count).permutation(len(packets))]
+    assert verify_packets(shuffled).all()
+    shuffled["path"][10, 2, 0] ^= 1
+    shuffled["cell"][20] += 1_000
+    twice = np.concatenate((shuffled, shuffled[:30]))
+    bad = {10, 20, len(shuffled) + 10, len(shuffled) + 20}
+    assert verify_packets(twice).tolist() == [row not in bad for row in range(len(twice))]
+
+
+@pytest.mark.parametrize("missing", [[], [0], [128], [3, 77, 127]])
+def test_no_path_of_a_large_batch_is_followed_where_nothing_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, missing: list[int]
+) -> None:
+    def follow(*_arguments: Any) -> bytes:
+        raise AssertionError("the tree gives the root")
+
+    packets = np.delete(sign_bodies(bodies_of(129), SIGNER), missing)
+    monkeypatch.setattr(_arrays, "root_from_path", follow)
+    assert verify_packets(packets[::-1]).all()
+
+
 def test_interleaved_batches_are_told_apart() -> None:
     packets = np.concatenate((sign_bodies(bodies_of(4), SIGNER), sign_bodies(bodies_of(6)[::-1], SIGNER)))
     order = np.array([0, 4, 1, 5, 2, 6, 3, 7, 8, 9])
@@ -85,17 +112,20 @@ def test_a_tampered_path_fails_its_packet_although_the_whole_batch_is_there() ->
     assert verify_packets(packets).tolist() == [True, True, False, True]
 
 
-def test_a_batch_of_forgeries_only_is_refused_whole() -> None:
-    packets = sign_bodies(bodies_of(2), SIGNER).copy()
+@pytest.mark.parametrize("count", [2, 16])
+def test_a_batch_of_forgeries_only_is_refused_whole(count: int) -> None:
+    packets = sign_bodies(bodies_of(count), SIGNER).copy()
     packets["path"][:, 0, 0] ^= 1
     assert not verify_packets(packets).any()
 
 
-def test_a_forgery_with_the_proof_of_a_packet_of_a_whole_batch_is_refused() -> None:
-    packets = sign_bodies(bodies_of(4), SIGNER)
+@pytest.mark.parametrize("count", [6, 16, 100])
+def test_a_forgery_with_the_proof_of_a_packet_of_a_whole_batch_is_refused(count: int) -> None:
+    packets = sign_bodies(bodies_of(count), SIGNER)
     forged = packets[1:2].copy()
-    forged["cell"] += 100
-    for gathered in (np.concatenate((packets, forged)), np.concatenate((forged, packets))):
+    forged["cell"] += 1_000
+    gaps = np.concatenate((forged, np.delete(packets, 5)))
+    for gathered in (np.concatenate((packets, forged)), np.concatenate((forged, packets)), gaps, gaps[::-1]):
         expected = [not np.array_equal(one["cell"], forged["cell"][0]) for one in gathered]
         assert verify_packets(gathered).tolist() == expected
 
