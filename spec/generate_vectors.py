@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ SOURCES = (
 )
 
 
+@cache
 def generate() -> dict[str, str]:
     """Return the text of each file of vectors by its name."""
     files = {name: list(make()) for source in SOURCES for name, make in source.items()}
