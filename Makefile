@@ -32,7 +32,7 @@ help:  ## list these tasks
 		printf '  make %-14s %s\n' "$$task" "$$does"; done
 
 demo: $(VENV)/.ready  ## run the main job on real patients: four hospitals learn from each other's outcomes
-	@$(BIN)/python examples/hospitals.py
+	@$(BIN)/fingerpost demo $(ARGS)
 
 test: lint types floors vectors  ## check everything, then run the whole test suite with its branch coverage
 	@rm -f .coverage .coverage.*

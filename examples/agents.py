@@ -132,9 +132,7 @@ def main() -> None:
         shared = work(second, world, seed=4, told=TOLD)
         lonely = work(alone, world, seed=4)
     batches = range(0, TASKS_OF_SECOND, EMITTED_TOGETHER)
-    print(
-        f"\nSolved of the same {TASKS_OF_SECOND} tasks:      all   by batches of {EMITTED_TOGETHER}, one after another"
-    )
+    print(f"\nSolved of the same {TASKS_OF_SECOND} tasks:      all   by batches of {EMITTED_TOGETHER}")
     for name, solved in (("with the first agent's packets", shared), ("alone, with the same code", lonely)):
         shares = [sum(solved[start : start + EMITTED_TOGETHER]) / EMITTED_TOGETHER for start in batches]
         print(f"  {name:30}{sum(solved) / len(solved):5.0%}   {'  '.join(f'{share:.0%}' for share in shares)}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fingerpost import __version__
-from fingerpost.cli import ask, confirm, emit, keys, packet, store, template, verify
+from fingerpost.cli import ask, confirm, demo, emit, keys, packet, store, template, verify
 
 _ABOUT = """Learn from each other's outcomes without moving data.
 
@@ -67,6 +67,7 @@ _template.command("check")(template.check)
 _template.command("show")(template.show)
 app.add_typer(_template, name="template")
 
+app.command("demo")(demo.demo)
 app.command("emit")(emit.emit)
 app.command("ask")(ask.ask)
 app.command("confirm")(confirm.confirm)

@@ -103,7 +103,7 @@ class Exchange:
         own_ids = [bytes.fromhex(packet_id) for packet_id in emission.packet_ids]
         self._rows_of_packets |= dict(zip(own_ids, rows, strict=True))
         self._received.clear()
-        packets = self._nodes[hospital].packets()
+        packets = self.packets(hospital)
         signatures = packets["signature"][[packet_id.tobytes() in set(own_ids) for packet_id in packet_ids(packets)]]
         return Emission(
             hospital=hospital,
@@ -119,9 +119,9 @@ class Exchange:
         """Let a hospital ask about one patient, with every packet that it has."""
         return self._nodes[hospital].ask(situation)
 
-    def hospital_of(self) -> dict[str, str]:
-        """Return node id (hex) -> hospital."""
-        return {node.node_id.hex(): hospital for hospital, node in self._nodes.items()}
+    def packets(self, hospital: str) -> npt.NDArray[np.void]:
+        """Return every packet at a hospital's node, its own ones too."""
+        return self._nodes[hospital].packets()
 
     def forecast(self, hospital: str, sources: Sequence[str], *, own: Rows, asked: Rows) -> Probabilities:
         """Return the probability of disease for the rows ``asked``, from packets of ``sources`` and of rows ``own``."""
@@ -145,7 +145,7 @@ class Exchange:
     def _evidence(self, hospital: str) -> tuple[Evidence, npt.NDArray[np.int64]]:
         """Return every packet at a hospital's node as evidence, and the row of the patient behind each."""
         if hospital not in self._received:
-            evidence = Evidence.from_packets(self._nodes[hospital].packets(), self.template)
+            evidence = Evidence.from_packets(self.packets(hospital), self.template)
             rows = [self._rows_of_packets[packet_id.tobytes()] for packet_id in evidence.packet_ids]
             self._received[hospital] = evidence, np.array(rows, np.int64)
         return self._received[hospital]

@@ -40,8 +40,8 @@ def prior_warning(name: str, share: float, others_share: float) -> str:
     if abs(share - others_share) < PRIOR_GAP_WARNED:
         return ""
     return (
-        f"{share:.0%} of the patients in {name} are diseased, {others_share:.0%} elsewhere: the others can tell who is"
-        " at more risk than whom, not how common the disease is here. Mind the log-loss and the accuracy."
+        f"{share:.0%} are diseased in {name}, {others_share:.0%} elsewhere. Who is at more risk than whom carries over;"
+        " how common the disease is does not."
     )
 
 

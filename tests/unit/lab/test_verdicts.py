@@ -97,7 +97,7 @@ def test_a_mean_over_newcomers_needs_every_newcomer() -> None:
 
 
 def test_only_a_large_difference_in_shares_is_warned_of() -> None:
-    assert prior_warning("Switzerland", 0.93, 0.49).startswith("93% of the patients in Switzerland are diseased, 49%")
+    assert prior_warning("Switzerland", 0.93, 0.49).startswith("93% are diseased in Switzerland, 49% elsewhere")
     assert prior_warning("Cleveland", 0.46, 0.6) == ""
 
 

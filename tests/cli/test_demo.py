@@ -1,0 +1,55 @@
+"""``fingerpost demo``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fingerpost.lab.heart import HOSPITALS
+
+
+def test_the_demo_tells_its_story_in_order_and_writes_the_same_figures_to_a_file(
+    fingerpost: Any, home: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "demo.json"
+    result = fingerpost("demo", "--quick", f"--json={file}")
+    assert result.status == 0
+    parts = ["1  Three hospitals", "2  Long Beach joins", "disease: ", "What turned out: disease"]
+    parts += ["3  Every hospital", *(f"{hospital}: " for hospital in HOSPITALS), "4  What the figures say", str(file)]
+    places = [result.out.index(part) for part in parts]
+    assert places == sorted(places)
+    document = json.loads(file.read_text(encoding="utf-8"))
+    for newcomer in document["newcomers"]:
+        scores = next(r for r in newcomer["results"] if r["arm"] == "packets" and r["own_rows"] == 0)
+        table = result.out[result.out.index(f"{newcomer['name']}: {newcomer['patients']} patients") :]
+        row = next(line.split() for line in table.splitlines() if line.startswith("  packets of the others"))
+        assert row[4] == f"{scores['auc']:.2f}"
+        assert row[6] == f"{scores['log_loss']:.2f}"
+        assert row[8] == f"{scores['accuracy']:.0%}"
+        assert row[10] == f"{scores['bytes'] / 1000:.0f}"
+    assert all(sentence.split()[0] in result.out for sentence in document["verdicts"])
+    assert not home.exists()
+    assert "█" in result.out
+    assert all(len(line) <= 120 for line in result.out.splitlines() if str(file) not in line)
+
+
+def test_a_dash_prints_the_document_and_nothing_else(fingerpost: Any) -> None:
+    document = fingerpost("demo", "--quick", "--seed", "7", "--json", "-").document
+    assert document["schema"] == "fingerpost-demo/1"
+    assert document["seed"] == 7
+    assert [newcomer["name"] for newcomer in document["newcomers"]] == list(HOSPITALS)
+
+
+@pytest.mark.parametrize("place", ["", "missing/demo.json"])
+def test_a_file_that_cannot_be_written_is_an_error_before_any_work(fingerpost: Any, tmp_path: Path, place: str) -> None:
+    result = fingerpost("demo", "--json", str(tmp_path / place))
+    assert result.status == 2
+    assert "fingerpost: error: " in result.err
+    assert "1  Three hospitals" not in result.out
+
+
+def test_a_negative_seed_is_refused(fingerpost: Any) -> None:
+    assert fingerpost("demo", "--seed", "-1").status == 2
