@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fingerpost.template import Template
 
 PACKETS_SHOWN = 10
+WEIGHT_DIGITS = 9  # weights equal so far are ordered by packet id: another machine must list the same carriers
 
 
 class Synthesizer:
@@ -195,7 +196,7 @@ class Synthesizer:
         distances, weights = smoothing.distances[row], smoothing.weights[row]
         by_row = np.argsort(smoothing.rows, kind="stable")  # equal distances in order of packet id
         near = by_row[nearest_rows(distances[by_row], PACKETS_SHOWN)]
-        heavy = by_row[np.argsort(-np.abs(weights[by_row]).round(12), kind="stable")[:PACKETS_SHOWN]]
+        heavy = by_row[np.argsort(-np.abs(weights[by_row]).round(WEIGHT_DIGITS), kind="stable")[:PACKETS_SHOWN]]
         actions = compare_actions(self._action_pools, self.uncertainty, smoothing, row, features, self.template)
         reason, warnings = self._pool_notices
         reason = reason or _abstention.too_far(fitted, float(distances.min()))

@@ -226,10 +226,7 @@ def _differences(claimed: Any, derived: Any, place: str) -> Iterator[str]:
     """Yield where two trees of plain values differ: numbers that are not whole by more than 1e-9."""
     if isinstance(derived, dict) and isinstance(claimed, dict) and claimed.keys() == derived.keys():
         for name, value in derived.items():
-            if name == "carriers":
-                yield from _carriers_differ(claimed[name], value)
-            else:
-                yield from _differences(claimed[name], value, f"{place}.{name}" if place else name)
+            yield from _differences(claimed[name], value, f"{place}.{name}" if place else name)
     elif isinstance(derived, list) and isinstance(claimed, list) and len(claimed) == len(derived):
         for k, (one, other) in enumerate(zip(claimed, derived, strict=True)):
             yield from _differences(one, other, f"{place}[{k}]")
@@ -238,26 +235,6 @@ def _differences(claimed: Any, derived: Any, place: str) -> Iterator[str]:
             yield place
     elif type(claimed) is not type(derived) or claimed != derived or isinstance(derived, (dict, list)):
         yield place
-
-
-def _carriers_differ(claimed: Any, derived: list[dict[str, Any]]) -> Iterator[str]:
-    """Compare packets by weight: where weights are equal within 1e-9, another machine may list others, or reorder."""
-    if not isinstance(claimed, list) or len(claimed) != len(derived):
-        yield "carriers"
-        return
-    known = {carrier["packet_id"]: carrier for carrier in derived}
-    for one, other in zip(claimed, derived, strict=True):
-        same = known.get(one["packet_id"]) if isinstance(one, dict) and "packet_id" in one else None
-        if same is not None:
-            yield from _differences(one, same, "carriers")
-        elif (
-            not isinstance(one, dict)
-            or set(one) != set(other)
-            or abs(abs(one["weight"]) - abs(other["weight"])) > TOLERANCE
-        ):
-            yield "carriers"
-    if len({one["packet_id"] for one in claimed}) != len(claimed):
-        yield "carriers"
 
 
 def _template(canonical: bytes) -> Template:

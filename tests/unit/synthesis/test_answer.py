@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fingerpost.errors import RecordError, UsageError
-from fingerpost.packet import packet_ids
+from fingerpost.packet import Kind, OutcomeForm, PayloadLayout, packet_ids
 from fingerpost.synthesis import Answer, Evidence, KernelOptions, Query, Synthesizer, synthesize, synthesize_many
 from tests.unit.synthesis import worlds
 
@@ -230,3 +230,19 @@ def test_earlier_settings_spare_the_search_and_change_nothing() -> None:
     first = Synthesizer(evidence, template, day=DAY).ask(query)
     again = Synthesizer(evidence, template, day=DAY, settings=first.settings).ask(query)
     assert again == first
+
+
+def test_summaries_are_shown_with_their_records() -> None:
+    template = worlds.category_template()
+    points = worlds.situations(67, 12)
+    layout = PayloadLayout(
+        fingerprint_bits=256, sketch=0, conditions=1, outcome_form=OutcomeForm.HISTOGRAM, outcome_items=3
+    )
+    histograms = np.array([[2, 0, 5]] * 12)
+    packets = worlds.observe(template, points, histograms, kind=Kind.SUMMARY, layout=layout)
+    answer = ask(packets, template, points[:1])[0]
+    assert answer.records == 12 * 7
+    assert answer.nearest[0].outcome == {"bad": 2, "good": 5}
+    assert answer.nearest[0].records == 7
+    assert any("2 x bad, 5 x good" in sentence for sentence in answer.explanation)
+    assert abs(answer.probabilities["good"] - 5 / 7) < 0.1

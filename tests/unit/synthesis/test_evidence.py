@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,11 @@ def test_order_of_bytes_is_the_order_of_the_bytes() -> None:
     order = order_of_bytes(rows)
     assert [rows[k].tobytes() for k in order] == sorted(row.tobytes() for row in rows)
     assert order_of_bytes(np.zeros((0, 8), np.uint8)).tolist() == []
+
+
+def test_columns_of_unequal_length_are_refused() -> None:
+    evidence = random_pool(8, rows=4, levels=2, nodes=2)
+    with pytest.raises(UsageError, match="one entry per packet"):
+        replace(evidence, epochs=evidence.epochs[:2])
+    with pytest.raises(UsageError, match="every packet or for none"):
+        replace(evidence, sketches=np.zeros((2, 32), np.uint8))

@@ -130,6 +130,17 @@ def test_a_large_pool_is_solved_on_neighbours_and_stays_calibrated() -> None:
     assert abs(claimed - (probabilities.argmax(axis=1) == truth).mean()) < 0.06
 
 
+def test_a_large_pool_with_sketches_is_solved_on_neighbours_by_sketch() -> None:
+    generator = np.random.default_rng(17)
+    codes = generator.integers(0, 2, 120)
+    sketches = (generator.integers(-7, 8, (2, 64))[codes] + generator.integers(-2, 3, (120, 64))).astype(np.float64)
+    ids = np.arange(120, dtype=np.uint8)[:, None].repeat(32, 1)
+    pool = Evidence.from_arrays(fingerprints=np.zeros((120, 8)), codes=codes, levels=2, packet_ids=ids)
+    found = fit(pool, sketches=sketches, options=KernelOptions(whole_packets_max=40, neighbours=20))
+    assert found.solution is None
+    assert (found.predict(np.zeros((120, 8), np.uint8), sketches).argmax(axis=1) == codes).all()
+
+
 def test_neighbours_at_equal_distance_come_in_order_of_packet_id() -> None:
     distances = np.array([2.0, 1.0, 2.0, 2.0, 0.5])
     assert nearest_rows(distances, 3).tolist() == [4, 1, 0]

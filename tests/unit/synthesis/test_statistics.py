@@ -89,3 +89,46 @@ def test_a_node_that_claims_other_outcomes_has_a_negative_contrast() -> None:
     assert found.contrast[honest, liar] < 0
     assert found.contrast[other, liar] < 0
     assert np.diag(found.contrast).min() > 0
+
+
+def test_parts_of_other_shapes_or_beyond_bounds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = random_pool(6, rows=6, levels=2, nodes=2)
+    total = Statistics.of(evidence)
+    with pytest.raises(UsageError, match="disagree"):
+        Statistics(counts=total.counts, memory=total.memory, products=total.products[:1])
+    with pytest.raises(UsageError, match="above zero"):
+        pairs.ridge(total, penalty=0.0)
+    monkeypatch.setattr(statistics, "RECORDS_MAX", 5)
+    with pytest.raises(UsageError, match="more than 5 records"):
+        Statistics.of(evidence)
+
+
+def test_statistics_are_compared_and_not_hashed() -> None:
+    total = Statistics.of(random_pool(7, rows=6, levels=2, nodes=2))
+    assert total != "statistics"
+    with pytest.raises(TypeError):
+        hash(total)
+    assert pairs.pair_count(total) == 15
+
+
+def test_a_margin_needs_something_to_compare_with() -> None:
+    prints = random_fingerprints(np.random.default_rng(8), 3, 64)
+    evidence = Evidence.from_arrays(fingerprints=prints, codes=[0, 0, 1], levels=3)
+    total = Statistics.of(evidence)
+    margin = pairs.corroboration_margin(evidence, total.memory, total.counts)
+    assert np.isnan(margin).tolist() == (evidence.codes == 1).tolist()
+
+
+def test_numbers_that_go_with_situations_agree_and_opposite_ones_do_not() -> None:
+    generator = np.random.default_rng(9)
+    centres = random_fingerprints(generator, 2, 256)
+    kind = generator.integers(0, 2, 60)
+    prints = centres[kind] ^ np.packbits(generator.random((60, 256)) < 0.1, axis=1)
+    nodes = np.arange(60) % 3
+    values = np.where(nodes == 2, 1 - kind, kind) * 8.0
+    evidence = Evidence.from_arrays(fingerprints=prints, values=values, emitters=emitters(nodes))
+    found = pairs.number_agreement(evidence, low=0, high=8)
+    assert sorted((found.contrast < 0).sum(axis=1)) == [1, 1, 2]
+    assert found.same_pairs.sum() == 3600
+    constant = Evidence.from_arrays(fingerprints=prints, values=np.full(60, 5.0), emitters=emitters(nodes))
+    assert np.isnan(pairs.number_agreement(constant, low=0, high=8).contrast).all()
