@@ -88,6 +88,10 @@ class Catalog:
             alive = alive & (self.rows["template"] == self._templates.get(template_id, -1))
         return np.flatnonzero(alive)
 
+    def live_rows_of_block(self, block: int) -> Rows:
+        """Return the live rows of one block, ascending."""
+        return np.flatnonzero(self.rows["alive"] & (self.rows["block"] == block))
+
     def ended_rows(self, day: int) -> Rows:
         """Return the live rows whose time to live is over on ``day``."""
         return np.flatnonzero(self.rows["alive"] & (self.rows["end_day"] <= day))

@@ -194,28 +194,12 @@ class LmdbStore:
         if damage is not None:
             return [Problem(code="file-damaged", message=damage)]
         problems: list[Problem] = []
-        cache = RootCache()
-        seen: set[bytes] = set()
-        with self._file.read() as transaction:
-            for block in stored_blocks(transaction, self._file.tables):
-                if not block.is_whole:
-                    problems.append(Problem(code="block-damaged", message=f"block {block.number} has changed"))
-                    continue
-                ids = block.ids[block.alive]
-                problems.extend(inspect_packets(block.packets[block.alive], ids, cache=cache))
-                for row in ids:
-                    packet_id = row.tobytes()
-                    if packet_id in seen:
-                        message = f"the packet {packet_id.hex()} is kept twice"
-                        problems.append(Problem(code="packet-twice", message=message, packet_id=packet_id))
-                    seen.add(packet_id)
-        for packet_id in seen ^ {row.tobytes() for row in self._catalog.ids[self._catalog.live_rows()]}:
-            message = f"memory and file disagree on the packet {packet_id.hex()}"
-            problems.append(Problem(code="index-differs", message=message, packet_id=packet_id))
-        keys = list(self._withdrawals)
-        for packets in self._withdrawal_blocks(keys):
-            problems.extend(inspect_withdrawals(packets, keys[: len(packets)], cache=cache))
-            del keys[: len(packets)]
+        try:
+            problems.extend(self._problems())
+        except StoreError as error:
+            if error.code != "store-corrupt":
+                raise
+            problems.append(Problem(code="file-damaged", message=error.message))
         return problems
 
     def compact(self, day: int) -> None:
@@ -293,6 +277,34 @@ class LmdbStore:
         """See ``Holdings``."""
         return self._catalog.live_count(emitter), self._withdrawals_of[emitter]
 
+    def _problems(self) -> Iterator[Problem]:
+        """Yield what is wrong with packets, withdrawals and records, and with what memory knows of them."""
+        cache = RootCache()
+        seen: set[bytes] = set()
+        with self._file.read() as transaction:
+            for block in stored_blocks(transaction, self._file.tables):
+                if not block.is_whole:
+                    yield Problem(code="block-damaged", message=f"block {block.number} has changed")
+                    rows = self._catalog.live_rows_of_block(block.number)
+                    packets, ids = self._read_rows(rows), self._catalog.ids[rows]  # which of them?
+                else:
+                    packets, ids = block.packets[block.alive], block.ids[block.alive]
+                yield from inspect_packets(packets, ids, cache=cache)
+                for row in ids:
+                    packet_id = row.tobytes()
+                    if packet_id in seen:
+                        message = f"the packet {packet_id.hex()} is kept twice"
+                        yield Problem(code="packet-twice", message=message, packet_id=packet_id)
+                    seen.add(packet_id)
+        for packet_id in seen ^ {row.tobytes() for row in self._catalog.ids[self._catalog.live_rows()]}:
+            message = f"memory and file disagree on the packet {packet_id.hex()}"
+            yield Problem(code="index-differs", message=message, packet_id=packet_id)
+        keys = list(self._withdrawals)
+        packets = np.concatenate([np.empty(0, PACKET_DTYPE), *self._withdrawal_blocks(keys)])
+        yield from inspect_withdrawals(packets, keys, cache=cache)
+        for _ in self._items("records"):  # reading one checks it
+            pass
+
     def _check_open(self) -> None:
         if not self._is_open:
             raise closed()
@@ -316,6 +328,8 @@ class LmdbStore:
                 self._next_block = block.number + 1
             for key, packet in items(transaction, self._file.tables, "withdrawals"):
                 self._note_withdrawal(key, packet)
+            for _ in items(transaction, self._file.tables, "records"):  # Reading one checks it.
+                pass
             self._generation = self._state(transaction, b"generation") or 0
             self._dead_since = self._state(transaction, b"dead-since")
 

@@ -33,6 +33,7 @@ from fingerpost.store._lmdb_file import (
     checksum,
     get_item,
     put_item,
+    require_count,
 )
 from fingerpost.store.base import Ids, Packets
 from fingerpost.store.retention import ID_SIZE_BYTES, Mask, Rows
@@ -58,11 +59,15 @@ def block_key(number: int) -> bytes:
 
 
 def stored_blocks(transaction: Transaction, tables: dict[str, Any]) -> Iterator[Block]:
-    """Yield all blocks, ascending, valid until the transaction ends."""
+    """Yield all blocks, ascending, valid until the transaction ends. Raises ``StoreError`` (``store-corrupt``)."""
+    found = {"packets": 0, "ids": 0, "gone": 0}
     with transaction.cursor(tables["packets"]) as cursor:
         for key, value in cursor:
             index = transaction.get(key, db=tables["ids"])
             gone = get_item(transaction, tables, "gone", bytes(key))
+            found["packets"] += 1
+            found["ids"] += index is not None
+            found["gone"] += gone is not None
             number, count = int.from_bytes(key, "big"), len(value) // PACKET_SIZE_BYTES
             if len(key) == KEY_SIZE_BYTES and _is_whole(value, index, gone):
                 yield Block(
@@ -80,6 +85,8 @@ def stored_blocks(transaction: Transaction, tables: dict[str, Any]) -> Iterator[
                     alive=np.empty(0, np.bool_),
                     is_whole=False,
                 )
+    for table, count in found.items():
+        require_count(transaction, tables, table, count)
 
 
 def put_block(transaction: Transaction, tables: dict[str, Any], number: int, packets: Packets, ids: Ids) -> None:

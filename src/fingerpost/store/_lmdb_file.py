@@ -51,6 +51,7 @@ _CORRUPT: Final = (
     lmdb.IncompatibleError,
     lmdb.PageFullError,
     lmdb.CursorFullError,
+    lmdb.BadValsizeError,  # every size is checked before a call, so only a damaged entry can have a wrong one
 )
 
 Transaction = Any  # lmdb has no types
@@ -153,10 +154,20 @@ class LmdbFile:
         self._tables = self._known_tables()
 
     def _known_tables(self) -> dict[str, Any]:
-        try:
-            tables = {name: self._environment.open_db(name.encode(), create=False) for name in TABLES}
-        except lmdb.NotFoundError as error:
-            raise _foreign(self.path) from error
+        tables: dict[str, Any] = {}
+        missing: list[str] = []
+        for name in TABLES:
+            try:
+                tables[name] = self._environment.open_db(name.encode(), create=False)
+            except lmdb.NotFoundError:
+                missing.append(name)
+            except lmdb.Error as error:
+                raise _refused(error, self.path) from error
+        if not tables:
+            raise _foreign(self.path)
+        if missing:
+            message = f"{self.path} is damaged: it has no {' and no '.join(missing)}"
+            raise StoreError("store-corrupt", message, hint=CORRUPT_HINT)
         with self.read() as transaction:
             version = get_item(transaction, tables, "meta", _FORMAT_KEY)
         if version is None:
@@ -259,9 +270,25 @@ def get_item(transaction: Transaction, tables: dict[str, Any], table: str, key: 
 
 def items(transaction: Transaction, tables: dict[str, Any], table: str) -> Iterator[tuple[bytes, bytes]]:
     """Yield copies of all items of a table, ascending by key. Raises ``StoreError`` (``store-corrupt``)."""
+    count = 0
     with transaction.cursor(tables[table]) as cursor:
         for key, found in cursor:
+            count += 1
             yield bytes(key), _checked_value(table, bytes(key), found)
+    require_count(transaction, tables, table, count)
+
+
+def require_count(transaction: Transaction, tables: dict[str, Any], table: str, count: int) -> None:
+    """Refuse a table in which ``count`` items were found, but where LMDB has noted another number of them.
+
+    A checksum tells that an item has changed. It cannot tell that one is no longer found, which is all that a damaged
+    page of keys does: without the count, a packet whose mark of withdrawal is not found would be back.
+    Raises ``StoreError`` (``store-corrupt``).
+    """
+    noted = transaction.stat(tables[table])["entries"]
+    if noted != count:
+        message = f"the store is damaged: {table} has {noted} entries, of which {count} are found"
+        raise StoreError("store-corrupt", message, hint=CORRUPT_HINT)
 
 
 def checksum(*parts: bytes | memoryview) -> bytes:

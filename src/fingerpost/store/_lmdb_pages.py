@@ -21,6 +21,8 @@ _TREE: Final = struct.Struct("<IHHQQQQQ")  # pad, flags, depth, branches, leaves
 _NODE: Final = struct.Struct("<HHHH")  # low, high, flags, key size
 _MAGIC: Final = 0xBEEFC0DE
 _VERSION: Final = 1
+# On disk a page is exactly one of these: LMDB takes its working flags off as it writes, and no table has fixed-size
+# duplicates, the one thing that would add a flag.
 _BRANCH, _LEAF, _OVERFLOW, _META_FLAG = 1, 2, 4, 8
 _BIG, _SUBTREE, _DUPLICATES = 1, 2, 4
 _NO_PAGE: Final = 0xFFFF_FFFF_FFFF_FFFF
@@ -139,7 +141,7 @@ class _Walk:
         self._claim(number, 1)
         page = self._read(number * self._page_size, self._page_size)
         own, _, flags, lower, upper = _PAGE_HEADER.unpack_from(page)
-        if own != number or flags & 0xF != (_LEAF if is_leaf else _BRANCH):
+        if own != number or flags != (_LEAF if is_leaf else _BRANCH):
             raise Damage(f"page {number} is not the page of the tree that it should be")
         count = (lower - _PAGE_HEADER.size) // 2
         if not _PAGE_HEADER.size <= lower <= upper <= self._page_size or lower % 2 or (not is_leaf and count < 2):
@@ -171,7 +173,7 @@ class _Walk:
         own, _, flags, pages = _OVERFLOW_HEADER.unpack(
             self._read(number * self._page_size, _OVERFLOW_HEADER.size) if number < len(self._used) else bytes(16)
         )
-        if own != number or flags & 0xF != _OVERFLOW or pages * self._page_size < size + _OVERFLOW_HEADER.size:
+        if own != number or flags != _OVERFLOW or pages * self._page_size < size + _OVERFLOW_HEADER.size:
             raise Damage(f"page {number} is not the start of a long value")
         self._claim(number, pages)
         last_byte = number * self._page_size + _OVERFLOW_HEADER.size + size - 1

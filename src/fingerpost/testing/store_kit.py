@@ -306,7 +306,7 @@ def _iterators_are_snapshots(bench: _Bench) -> None:
     emitter = signer(1)
     packets = signed([observation(emitter, n, ttl_days=2 if n % 2 else TTL_DAYS) for n in range(900)], emitter)
     late = signed([observation(emitter, 1_000 + n) for n in range(300)], emitter)
-    ending = signed([withdrawal(emitter, row.tobytes()) for row in packet_ids(packets[700:])], emitter)
+    ending = signed([withdrawal(emitter, row.tobytes()) for row in packet_ids(packets[300:])], emitter)
     with bench.store() as store:
         store.add(packets, day=DAY)
         scan = store.scan()
@@ -320,6 +320,8 @@ def _iterators_are_snapshots(bench: _Bench) -> None:
         _require(len(set(ids)) == len(ids), "scan gives no packet twice, whatever happens meanwhile")
         _require(set(_live(store)) - ids_of(late) <= set(ids), "scan gives all that lived throughout")
         _require(set(ids) <= ids_of(packets), "scan gives nothing that came later")
+        _require(_withdrawals(store) == _by_id(ending), "withdrawals come in arrays of any number")
+        _require(store.check() == [], "check finds nothing wrong after many withdrawals")
         dead = ids_of(packets) - set(_live(store))
         _require(
             not {row.tobytes() for block in seen[1:] for row in packet_ids(block)} & dead, "scan gives nothing dead"
