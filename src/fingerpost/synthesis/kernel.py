@@ -5,9 +5,10 @@ packets carry them; the noise of a packet is ridge / weight, where the weight is
 confidence and its age factor. Probabilities are softmax(temperature x score). Length, ridge and temperature minimise
 the leave-one-out log-loss (for numbers: squared error), in closed form.
 
-Up to ``whole_packets_max`` packets are solved together. Beyond, length and ridge come from a sample (the first packets
-by id, and an id is a hash), and every question is solved on its nearest packets, equal distances ordered by packet id;
-temperature and residuals then come from asking the same of sample packets that are left out.
+Up to ``whole_packets_max`` packets are solved together. Length and ridge come from a sample that is drawn by what
+packets say, never by their ids: an id depends on who emitted, and settings must not. Beyond that number every question
+is solved on its nearest packets, equal distances ordered by packet id; temperature and residuals then come from asking
+the same of sample packets that are left out.
 """
 
 from __future__ import annotations
@@ -330,7 +331,7 @@ def _search_settings(
     weights: NDArray[np.float64],
     options: KernelOptions,
 ) -> KernelSettings:
-    sample = np.arange(min(len(evidence), options.search_packets_max))
+    sample = _drawn(evidence, weights, options.search_packets_max)
     part = evidence.subset(sample)
     sample = sample[_content_order(part, features[sample], weights[sample])]
     distances = feature_distances(family, features[sample], features[sample])
@@ -347,6 +348,35 @@ def _search_settings(
         ridges=options.ridges,
     )
     return KernelSettings(family=family, length=found.length, ridge=found.ridge, temperature=1.0, spread=spread)
+
+
+def _drawn(evidence: Evidence, weights: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Return ``count`` rows (all, if there are fewer) that content alone picks, as good as at random, ascending.
+
+    Ranked by a 64-bit mix of fingerprint, outcome, records and weight: whoever emitted the packets, in whatever order
+    they came, the same are picked. Those that say the same are interchangeable.
+    """
+    if len(evidence) <= count:
+        return np.arange(len(evidence))
+    words = [np.ascontiguousarray(evidence.fingerprints).view(np.uint64)]
+    outcome = (evidence.means, evidence.squares) if evidence.kind == "number" else (evidence.codes.astype(np.int64),)
+    words += [column.view(np.uint64)[:, None] for column in (*outcome, evidence.records, weights)]
+    mixed = _mixed(np.zeros(len(evidence), np.uint64), words)
+    summaries = evidence.summary_rows
+    if len(summaries):
+        mixed[summaries] = _mixed(mixed[summaries], [np.ascontiguousarray(evidence.summary_counts).view(np.uint64)])
+    return np.sort(np.argsort(mixed, kind="stable")[:count])
+
+
+def _mixed(state: NDArray[np.uint64], columns: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
+    """Fold (n, k) words into (n,) by the finaliser of SplitMix64 (Steele, Lea and Flood 2014), modulo 2^64."""
+    for column in columns:
+        for word in column.T:
+            state = (state ^ word) + np.uint64(0x9E3779B97F4A7C15)
+            state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            state = state ^ (state >> np.uint64(31))
+    return state
 
 
 def _content_order(
@@ -399,7 +429,7 @@ def _residuals_whole(fitted: FittedKernel) -> Residuals:
 
 
 def _residuals_near(fitted: FittedKernel) -> Residuals:
-    rows = np.arange(min(len(fitted.evidence), fitted.options.calibration_packets_max))
+    rows = _drawn(fitted.evidence, fitted.weights, fitted.options.calibration_packets_max)
     nodes, by_node = fitted.evidence.node_index, len(fitted.evidence.node_ids) >= NODES_TO_LEAVE_OUT
     predicted, variance, nearest = [], [], []
     for row in rows:

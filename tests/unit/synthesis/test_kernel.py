@@ -12,7 +12,7 @@ from fingerpost.synthesis import _search
 from fingerpost.synthesis._solution import Solution
 from fingerpost.synthesis.distances import bit_distances, kernel, sketch_distances
 from fingerpost.synthesis.evidence import Evidence
-from fingerpost.synthesis.kernel import FittedKernel, KernelOptions, fit, nearest_rows, packet_weights
+from fingerpost.synthesis.kernel import FittedKernel, KernelOptions, _drawn, fit, nearest_rows, packet_weights
 from tests.unit.synthesis.pools import emitters, random_fingerprints, sign_fingerprints
 
 
@@ -275,3 +275,30 @@ def test_walking_along_the_lengths_finds_what_trying_all_of_them_finds(stripes: 
     best = min(alone, key=lambda candidate: candidate.loss)
     assert _search.search(distances, targets, weights, kind="category") == best
     assert best.length == pytest.approx(relative * _search.usual_length(distances))
+
+
+def test_settings_do_not_depend_on_who_emitted_the_packets() -> None:
+    chance = np.random.default_rng(5)
+    fingerprints = chance.integers(0, 256, (700, 8), dtype=np.uint8)
+    codes = (fingerprints[:, 0] > 127).astype(np.int32)
+    options = KernelOptions(search_packets_max=128)
+    found = set()
+    for _ in range(6):
+        ids = chance.integers(0, 256, (700, 32), dtype=np.uint8)  # other emitters sign, so all ids are others
+        evidence = Evidence.from_arrays(fingerprints=fingerprints, codes=codes, levels=2, packet_ids=ids)
+        fitted = fit(evidence, day=0, options=options)
+        found.add((fitted.settings, fitted.predict(fingerprints[:20]).tobytes()))
+    assert len(found) == 1
+
+
+def test_summaries_that_differ_in_one_count_are_told_apart_when_a_sample_is_drawn() -> None:
+    chance = np.random.default_rng(6)
+    counts = np.tile([[3, 2]], (300, 1))
+    counts[:150] = [2, 3]
+    picked = set()
+    for _ in range(4):
+        ids = chance.integers(0, 256, (300, 32), dtype=np.uint8)
+        evidence = Evidence.from_arrays(fingerprints=np.zeros((300, 8), np.uint8), counts=counts, packet_ids=ids)
+        rows = _drawn(evidence, np.ones(300), 100)
+        picked.add(int(evidence.outcome_counts()[rows, 0].sum()))
+    assert len(picked) == 1
