@@ -112,7 +112,9 @@ def _read_text(path: Path, *, tabs: bool) -> dict[str, Any]:
             return "error"
 
         try:
-            with arrow_csv.open_csv(
+            # Not open_csv: its read-ahead is not awaited, and a thread that still reads when the program ends after an
+            # error aborts the process (https://github.com/apache/arrow/issues/43604).
+            table = arrow_csv.read_csv(
                 pa.PythonFile(stream, mode="r"),
                 read_options=arrow_csv.ReadOptions(
                     column_names=names, block_size=TABLE_LINE_BYTES_MAX, use_threads=False
@@ -123,8 +125,7 @@ def _read_text(path: Path, *, tabs: bool) -> dict[str, Any]:
                 convert_options=arrow_csv.ConvertOptions(
                     column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
                 ),
-            ) as reader:
-                table = reader.read_all()
+            )
         except pa.ArrowInvalid as error:
             if str(error).startswith("Empty CSV file"):
                 return {name: pa.array([], pa.string()) for name in names}
