@@ -12,6 +12,7 @@ import pytest
 
 from fingerpost.errors import StoreFullError
 from fingerpost.packet import PACKET_DTYPE, Kind, packet_ids
+from fingerpost.packet import packet_ids as all_ids
 from fingerpost.store._lmdb import LmdbStore
 from fingerpost.store._memory import MemoryDisk, MemoryStore
 from fingerpost.store.base import Problem, Verdict
@@ -95,6 +96,28 @@ class DropsWithdrawalsByTheirOwnDays(MemoryStore):
 class NeverExpires(MemoryStore):
     def expire(self, day):
         return 0
+
+
+class NeverDrops(MemoryStore):
+    def drop(self, packet_ids, *, day):
+        return int(self.contains(packet_ids).sum())
+
+
+class RemembersWhatItDropped(MemoryStore):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.dropped = set()
+
+    def drop(self, packet_ids, *, day):
+        self.dropped |= {row.tobytes() for row in packet_ids}
+        return super().drop(packet_ids, day=day)
+
+    def add(self, packets, *, day, packet_ids=None):
+        ids = [row.tobytes() for row in all_ids(packets)] if len(self.dropped) else []
+        fresh = np.array([each not in self.dropped for each in ids], bool) if ids else slice(None)
+        verdicts = np.full(len(packets), Verdict.DUPLICATE, np.uint8)
+        verdicts[fresh] = super().add(packets[fresh], day=day)
+        return verdicts
 
 
 class ShowsExpiredAgain(MemoryStore):
@@ -240,6 +263,8 @@ PLANTED: list[Any] = [
     (LetsAnyoneWithdraw, "by its emitter alone"),
     (DropsWithdrawalsByTheirOwnDays, "withdrawals are here after reopening"),
     (NeverExpires, "and no dead ones"),
+    (NeverDrops, "drop says how many|the generation grows when packets are dropped"),
+    (RemembersWhatItDropped, "what was dropped is STORED"),
     (ShowsExpiredAgain, "and no dead ones"),
     (LivesADayTooLong, "and no dead ones"),
     (HasNoQuota, "an emitter has its quota"),

@@ -150,23 +150,16 @@ class LmdbStore:
         day = checked_day(day)
         rows = self._catalog.ended_rows(day)
         withdrawals = [key for key, kept in self._withdrawals.items() if kept.end_day <= day]
-        if not len(rows) and not withdrawals:
-            return 0
-        generation = self._generation + bool(len(rows))
-
-        def change(transaction: Transaction) -> None:
-            for number, _, slots in self._by_block(rows):
-                mark_gone(transaction, self._file.tables, number, slots)
-            for key in withdrawals:
-                transaction.delete(key, db=self._file.tables["withdrawals"])
-            self._write_state(transaction, generation=generation, died_on=day)
-
-        self._file.write(change, size_bytes=PACKET_SIZE_BYTES * len(rows))
-        self._catalog.kill(rows)
-        for key in withdrawals:
-            self._forget_withdrawal(key)
-        self._note_state(generation=generation, died_on=day)
+        self._remove(rows, withdrawals, day=day)
         return len(rows) + len(withdrawals)
+
+    def drop(self, packet_ids: Ids, *, day: int) -> int:
+        """See ``PacketStore``."""
+        self._check_open()
+        rows = np.unique(self._catalog.find(checked_ids(packet_ids)))
+        rows = rows[rows >= 0]
+        self._remove(rows, [], day=checked_day(day))
+        return len(rows)
 
     def templates(self) -> Ids:
         """See ``PacketStore``."""
@@ -299,7 +292,9 @@ class LmdbStore:
         for packet_id in seen ^ {row.tobytes() for row in self._catalog.ids[self._catalog.live_rows()]}:
             message = f"memory and file disagree on the packet {packet_id.hex()}"
             yield Problem(code="index-differs", message=message, packet_id=packet_id)
-        keys = list(self._withdrawals)
+        keys = [key for key in self._withdrawals if self.held_withdrawal(key) is not None]
+        for key in self._withdrawals.keys() - set(keys):
+            yield Problem(code="index-differs", message=f"memory and file disagree on the withdrawal of {key.hex()}")
         packets = np.concatenate([np.empty(0, PACKET_DTYPE), *self._withdrawal_blocks(keys)])
         yield from inspect_withdrawals(packets, keys, cache=cache)
         for _ in self._items("records"):  # reading one checks it
@@ -411,6 +406,25 @@ class LmdbStore:
             self._catalog.append(plan.stored[part], plan.stored_ids[part], block=self._next_block)
             self._next_block += 1
         self._note_state(generation=generation, died_on=died_on)
+
+    def _remove(self, rows: Rows, withdrawals: list[bytes], *, day: int) -> None:
+        """End live packets, given by their rows, and withdrawals, given by their keys."""
+        if not len(rows) and not withdrawals:
+            return
+        generation = self._generation + bool(len(rows))
+
+        def change(transaction: Transaction) -> None:
+            for number, _, slots in self._by_block(rows):
+                mark_gone(transaction, self._file.tables, number, slots)
+            for key in withdrawals:
+                transaction.delete(key, db=self._file.tables["withdrawals"])
+            self._write_state(transaction, generation=generation, died_on=day)
+
+        self._file.write(change, size_bytes=PACKET_SIZE_BYTES * len(rows))
+        self._catalog.kill(rows)
+        for key in withdrawals:
+            self._forget_withdrawal(key)
+        self._note_state(generation=generation, died_on=day)
 
     def _write_state(self, transaction: Transaction, *, generation: int, died_on: int | None) -> None:
         put_item(transaction, self._file.tables, "meta", b"generation", b"%d" % generation)

@@ -115,6 +115,16 @@ class MemoryStore:
         disk.generation += bool(packets)
         return len(packets) + len(withdrawals)
 
+    def drop(self, packet_ids: Ids, *, day: int) -> int:
+        """See ``PacketStore``."""
+        checked_day(day)
+        wanted = {row.tobytes() for row in checked_ids(packet_ids)}
+        due = wanted & self._disk.packets.keys()
+        for packet_id in due:
+            self._forget_packet(packet_id)
+        self._disk.generation += bool(due)
+        return len(due)
+
     def templates(self) -> Ids:
         """See ``PacketStore``."""
         found = sorted({packet[_TEMPLATE] for packet in self._disk.packets.values()})

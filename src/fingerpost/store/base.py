@@ -114,6 +114,13 @@ class PacketStore(Protocol):
         """Drop what is expired on ``day``; return how many packets and withdrawals that were."""
         ...
 
+    def drop(self, packet_ids: Ids, *, day: int) -> int:
+        """Let go of the live packets with these ids (n, 32), which others keep; return how many were here.
+
+        Nothing remembers a dropped packet: it is STORED again when it comes back. Withdrawals are not dropped.
+        """
+        ...
+
     def templates(self) -> Ids:
         """Return the ids of the templates that have live packets, sorted, shape (n, 16)."""
         ...

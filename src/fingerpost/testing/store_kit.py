@@ -234,6 +234,28 @@ def _nothing_expired_is_kept(bench: _Bench) -> None:
         _require(_live(store) == _by_id(packets[400:]), "compact drops what is dead")
 
 
+def _what_is_dropped_may_come_back(bench: _Bench) -> None:
+    emitter = signer(1)
+    packets = signed([observation(emitter, n) for n in range(600)], emitter)
+    ids = packet_ids(packets)
+    with bench.store() as store:
+        store.add(packets, day=DAY)
+        generation = store.generation
+        _require(store.drop(np.zeros((1, 32), np.uint8), day=DAY) == 0, "dropping what is not here is harmless")
+        _require(store.generation == generation, "the generation stands still when nothing changes")
+        _require(store.drop(np.concatenate([ids[::2], ids[:1]]), day=DAY) == 300, "drop says how many it let go")
+        _require(store.generation > generation, "the generation grows when packets are dropped")
+        _require(_live(store) == _by_id(packets[1::2]), "drop lets go of what it names and nothing else")
+        _require(not store.contains(ids[::2]).any(), "contains denies what was dropped")
+        _require(_verdicts(store, packets[:1]) == {Verdict.STORED}, "what was dropped is STORED when it comes back")
+        store.drop(ids[:1], day=DAY)
+    with bench.store() as store:
+        _require(_live(store) == _by_id(packets[1::2]), "what was dropped stays away after reopening")
+        _require(_verdicts(store, packets[::2]) == {Verdict.STORED}, "what was dropped is STORED when it comes back")
+        _require(_live(store) == _by_id(packets), "what was dropped and came back is here")
+        _require(store.check() == [], "check finds nothing wrong after a drop")
+
+
 def _an_emitter_has_a_quota(bench: _Bench) -> None:
     bench = replace(bench, quota_packets=4)
     emitter, other = signer(1), signer(2)
@@ -440,6 +462,7 @@ CHECKS: tuple[Callable[[_Bench], None], ...] = (
     _withdrawals_work_in_any_order,
     _withdrawals_outlive_what_they_name,
     _nothing_expired_is_kept,
+    _what_is_dropped_may_come_back,
     _an_emitter_has_a_quota,
     _order_has_no_meaning,
     _a_full_store_keeps_all_or_nothing,

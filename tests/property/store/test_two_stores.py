@@ -90,6 +90,11 @@ class TwoStores(RuleBasedStateMachine):
     def expire(self, day: int) -> None:
         assert self.lmdb.expire(day) == self.memory.expire(day)
 
+    @rule(chosen=rows, day=days)
+    def drop(self, chosen: list[int], day: int) -> None:
+        ids = IDS[[row % len(IDS) for row in chosen]]
+        assert self.lmdb.drop(ids, day=day) == self.memory.drop(ids, day=day)
+
     @rule(day=days)
     def compact(self, day: int) -> None:
         self.lmdb.compact(day)
