@@ -24,14 +24,17 @@ from typing import Any, Final
 
 import numpy as np
 
+from fingerpost.errors import StoreError
 from fingerpost.limits import PACKET_SIZE_BYTES
 from fingerpost.packet import PACKET_DTYPE
 from fingerpost.store._lmdb_file import (
     CHECKSUM_SIZE_BYTES,
+    CORRUPT_HINT,
     LmdbWriter,
     Transaction,
     checksum,
     get_item,
+    is_found,
     put_item,
     require_count,
 )
@@ -63,13 +66,15 @@ def stored_blocks(transaction: Transaction, tables: dict[str, Any]) -> Iterator[
     found = {"packets": 0, "ids": 0, "gone": 0}
     with transaction.cursor(tables["packets"]) as cursor:
         for key, value in cursor:
+            if len(key) != KEY_SIZE_BYTES:
+                raise StoreError("store-corrupt", "the store is damaged: a block has no number", hint=CORRUPT_HINT)
             index = transaction.get(key, db=tables["ids"])
             gone = get_item(transaction, tables, "gone", bytes(key))
-            found["packets"] += 1
+            found["packets"] += is_found(transaction, tables, "packets", bytes(key))
             found["ids"] += index is not None
             found["gone"] += gone is not None
             number, count = int.from_bytes(key, "big"), len(value) // PACKET_SIZE_BYTES
-            if len(key) == KEY_SIZE_BYTES and _is_whole(value, index, gone):
+            if _is_whole(value, index, gone):
                 yield Block(
                     number=number,
                     packets=np.frombuffer(value, PACKET_DTYPE),

@@ -169,6 +169,10 @@ class LmdbFile:
             message = f"{self.path} is damaged: it has no {' and no '.join(missing)}"
             raise StoreError("store-corrupt", message, hint=CORRUPT_HINT)
         with self.read() as transaction:
+            for name, table in tables.items():
+                if any(table.flags(transaction).values()):
+                    message = f"{self.path} is damaged: {name} is of another kind than it was made"
+                    raise StoreError("store-corrupt", message, hint=CORRUPT_HINT)
             version = get_item(transaction, tables, "meta", _FORMAT_KEY)
         if version is None:
             raise _foreign(self.path)
@@ -273,9 +277,14 @@ def items(transaction: Transaction, tables: dict[str, Any], table: str) -> Itera
     count = 0
     with transaction.cursor(tables[table]) as cursor:
         for key, found in cursor:
-            count += 1
+            count += is_found(transaction, tables, table, bytes(key))
             yield bytes(key), _checked_value(table, bytes(key), found)
     require_count(transaction, tables, table, count)
+
+
+def is_found(transaction: Transaction, tables: dict[str, Any], table: str, key: bytes) -> bool:
+    """Say whether a look-up finds ``key``: damaged keys can hide it from look-ups, though a walk still passes it."""
+    return transaction.get(key, db=tables[table]) is not None
 
 
 def require_count(transaction: Transaction, tables: dict[str, Any], table: str, count: int) -> None:

@@ -25,6 +25,8 @@ _VERSION: Final = 1
 # duplicates, the one thing that would add a flag.
 _BRANCH, _LEAF, _OVERFLOW, _META_FLAG = 1, 2, 4, 8
 _BIG, _SUBTREE, _DUPLICATES = 1, 2, 4
+_INTEGER_KEYS: Final = 0x08
+_TREE_FLAGS: Final = 0x7E  # reverse keys, duplicates, integer keys, and how duplicates are sorted
 _NO_PAGE: Final = 0xFFFF_FFFF_FFFF_FFFF
 _DEPTH_MAX: Final = 32
 _UNKNOWN: Final = -1
@@ -40,6 +42,32 @@ class _Tree:
     depth: int
     entries: int
     root: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meta:
+    """One of the two starting points: the newest version of the file, and the one before it."""
+
+    version: int
+    free: bytes  # the tree of free pages
+    main: bytes  # the tree of named tables
+    last: int
+    transaction: int
+
+    @property
+    def page_size(self) -> int:
+        """LMDB keeps it in a spare field of the tree of free pages."""
+        return int(_TREE.unpack(self.free)[0])
+
+    @property
+    def free_flags(self) -> int:
+        """What kind of tree the one of free pages is; some options of LMDB are kept in its higher bits."""
+        return int(_TREE.unpack(self.free)[1])
+
+    @property
+    def main_flags(self) -> int:
+        """What kind of tree the one of named tables is."""
+        return int(_TREE.unpack(self.main)[1])
 
 
 def find_damage(path: Path) -> str | None:
@@ -69,46 +97,54 @@ class _Walk:
         metas = self._metas()
         if metas is None:
             return
-        free, main, last = max(metas, key=lambda meta: meta[3])[:3]
-        self._used = bytearray(last + 1)
+        newest = max(metas, key=lambda meta: meta.transaction)
+        self._used = bytearray(newest.last + 1)
         self._used[0] = self._used[1] = 1
-        for value in self._values(_tree(free), is_free_list=True):
+        for value in self._values(_tree(newest.free), is_free_list=True):
             count = int.from_bytes(value[:8], "little")
             if len(value) < 8 * (count + 1):
                 raise Damage("the list of free pages is cut off")
             self._free.extend(struct.unpack_from(f"<{count}Q", value, 8))
-        for _ in self._values(_tree(main), is_free_list=False):
+        for _ in self._values(_tree(newest.main), is_free_list=False):
             pass
         for page in self._free:
             self._claim(page, 1)
 
-    def _metas(self) -> list[tuple[bytes, bytes, int, int]] | None:
+    def _metas(self) -> list[_Meta] | None:
         """Return both starting points of the file, or None if only LMDB can tell."""
-        found = []
-        for place in (0, 1):
-            head = self._read(place * self._page_size, _PAGE_HEADER.size + _META.size)
-            flags = _PAGE_HEADER.unpack_from(head)[2]
-            magic, version, _, _, free, main, last, transaction = _META.unpack_from(head, _PAGE_HEADER.size)
-            if magic != _MAGIC or not flags & _META_FLAG:
-                raise Damage("it does not start like an LMDB file")
-            if version & 0xFFFF != _VERSION:
+        first = self._meta(0)
+        self._page_size = first.page_size
+        if self._page_size not in _SIZES:
+            if first.version != _VERSION:
                 return None
-            if not place:
-                self._page_size = _TREE.unpack(free)[0]
-                if self._page_size not in _SIZES:
-                    raise Damage(f"pages of {self._page_size} bytes do not exist")
-            if not 1 <= last < 1 << 48:
+            raise Damage(f"pages of {self._page_size} bytes do not exist")
+        second = self._meta(self._page_size)
+        if first.version != second.version:
+            raise Damage("its two starting points are of different versions")
+        if first.version != _VERSION:
+            return None
+        for place, meta in enumerate((first, second)):
+            if not 1 <= meta.last < 1 << 48:
                 raise Damage("the number of pages makes no sense")
-            if transaction & 1 != place and transaction:
+            if meta.transaction & 1 != place and meta.transaction:
                 raise Damage("its versions are in the wrong places")
-            found.append((free, main, last, transaction))
-        if abs(found[0][3] - found[1][3]) > 1:
+            if meta.free_flags & _TREE_FLAGS != _INTEGER_KEYS or meta.main_flags:
+                raise Damage("its trees are of another kind than LMDB makes them")
+        if abs(first.transaction - second.transaction) > 1:
             raise Damage("its two versions do not follow one another")
         if self._file_size // self._page_size < 2:
             raise Damage("the file is cut off")
-        if max(last for _, _, last, _ in found) > self._file_size:  # fewer than one byte a page: no need to look
+        if max(first.last, second.last) > self._file_size:  # fewer than one byte a page: no need to look
             raise Damage("the file is cut off")
-        return found
+        return [first, second]
+
+    def _meta(self, offset: int) -> _Meta:
+        head = self._read(offset, _PAGE_HEADER.size + _META.size)
+        flags = _PAGE_HEADER.unpack_from(head)[2]
+        magic, version, _, _, free, main, last, transaction = _META.unpack_from(head, _PAGE_HEADER.size)
+        if magic != _MAGIC or not flags & _META_FLAG:
+            raise Damage("it does not start like an LMDB file")
+        return _Meta(version=version, free=free, main=main, last=last, transaction=transaction)
 
     def _values(self, tree: _Tree, *, is_free_list: bool) -> Iterator[bytes]:
         """Visit a tree and the trees inside it; yield the values of the free list."""
