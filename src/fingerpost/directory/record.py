@@ -96,7 +96,7 @@ def decode_record(encoded: bytes, *, network_id: str, now: float) -> HolderRecor
     body, signature = encoded[:-SIGNATURE_SIZE_BYTES], encoded[-SIGNATURE_SIZE_BYTES:]
     try:
         wire = msgspec.msgpack.decode(body, type=_Wire)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise NetworkError("record-invalid", f"not a holder record: {error}") from None
     sizes = len(wire.template_id), len(wire.public_key), len(wire.channel_key)
     sound = wire.version == RECORD_VERSION and sizes in ((16, 32, 32), (16, 32, 0)) and wire.capacity_packets >= 0
