@@ -1,0 +1,12 @@
+"""All carriers keep every promise of the port, and the kit sees carriers that break one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fingerpost.carrier._memory import MemorySwitch
+from fingerpost.testing.carrier_kit import check_carrier
+
+
+def test_the_memory_carrier_keeps_every_promise() -> None:
+    asyncio.run(check_carrier(MemorySwitch()))
