@@ -73,7 +73,9 @@ class ZeroMqCarrier:
             except BaseException:
                 await carrier.close()
                 raise
-            carrier._address = Address(endpoint=carrier._door.endpoint, channel_key=security.public)
+            host, port = carrier._door.endpoint.rsplit(":", 1)
+            endpoint = f"{gate.settings.advertised_host or host}:{port}"
+            carrier._address = Address(endpoint=endpoint, channel_key=security.public)
         return carrier
 
     @property

@@ -7,8 +7,9 @@ chose, and the CURVE key that the handshake authenticated.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass, field
 
 import zmq
@@ -25,7 +26,7 @@ from fingerpost.carrier._zeromq_sockets import (
     cancel,
     is_endpoint,
     new_socket,
-    watch,
+    pending_events,
 )
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
@@ -35,6 +36,7 @@ PEER_CONNECTIONS_MAX = 4  # of one identity; a fifth ends the oldest
 GONE_SESSIONS_MAX = 256  # that have ended, and of which frames may still wait to be read
 INSPECTION_SECONDS = 0.25
 SEND_PAUSE_SECONDS_MIN, SEND_PAUSE_SECONDS_MAX = 0.0005, 0.02
+_LOG = logging.getLogger("fingerpost.carrier")
 _EVENTS = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
 
 
@@ -58,7 +60,6 @@ class Connection:
     tcp: TcpConnection
     accepted_at: float
     session: Session | None = None
-    is_settled: bool = False  # it has proved itself, or its refusal is counted
 
 
 @dataclass(slots=True)
@@ -70,7 +71,9 @@ class Door:
     _router: AsyncSocket = field(init=False)
     _sockets: list[AsyncSocket] = field(default_factory=list)
     _authenticator: AsyncioAuthenticator | None = None
-    _connections: OrderedDict[int, Connection] = field(default_factory=OrderedDict)  # by descriptor, oldest first
+    _monitor: AsyncSocket = field(init=False)
+    _connections: dict[int, Connection] = field(default_factory=dict)  # by descriptor
+    _unproven: dict[int, Connection] = field(default_factory=dict)  # those that are neither proven nor refused
     _sessions: dict[bytes, Session] = field(default_factory=dict)
     _gone: deque[Session] = field(default_factory=deque)
     _proven: dict[PublicKey, list[Session]] = field(default_factory=dict)  # the newest last
@@ -90,8 +93,8 @@ class Door:
         self._router.router_mandatory = True
         # No ROUTER_HANDOVER: a peer that chose the routing id of another would take its place.
         self.gate.security.protect_listener(self._router)
-        monitor = self._router.get_monitor_socket(_EVENTS)
-        self._sockets.append(monitor)
+        self._monitor = self._router.get_monitor_socket(_EVENTS)
+        self._sockets.append(self._monitor)
         try:
             self._router.bind(f"tcp://{listen}")
         except zmq.ZMQError as error:
@@ -99,7 +102,7 @@ class Door:
                 "listen-failed", f"cannot listen at {listen}: {error}", hint="choose another host or port"
             ) from error
         self.endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT).removeprefix("tcp://")
-        steps = (watch(monitor, self._handle_event), self._read(), self._inspect())
+        steps = (self._watch(), self._read(), self._inspect())
         self._tasks = [asyncio.create_task(step) for step in steps]
 
     async def close(self) -> None:
@@ -111,10 +114,6 @@ class Door:
             opened.close(linger=0)
         if self._authenticator is not None:
             self._authenticator.stop()
-
-    def knows(self, public_key: PublicKey) -> bool:
-        """Whether a peer that proved itself is connected."""
-        return public_key in self._proven
 
     async def send(self, frame: bytes, public_key: PublicKey) -> bool:
         """Hand a frame to the newest connection of a peer, waiting while it takes nothing; False when it is gone."""
@@ -136,9 +135,9 @@ class Door:
         session.is_refused = True
         self._forget(session)
         connection = session.connection
-        self.gate.refuse(reason, str(connection.tcp.peer) if connection is not None else "a connection")
+        self.gate.refuse(reason, connection.tcp.peer if connection is not None else "a connection")
         if connection is not None:
-            connection.is_settled = True
+            self._settle(connection)
             connection.tcp.shut_down()
 
     def _send_now(self, session: Session, message: bytes) -> bool:
@@ -151,31 +150,49 @@ class Door:
             self._forget(session)
         return error is None
 
-    def _handle_event(self, event: zmq.Event, descriptor: int) -> None:
-        if event == zmq.Event.ACCEPTED:
-            connection = Connection(TcpConnection.of(descriptor), asyncio.get_running_loop().time())
-            self._connections[descriptor] = connection
-            self._connections.move_to_end(descriptor)
-            unproven = [one for one in self._connections.values() if not one.is_settled]
-            if len(unproven) > self.gate.settings.unproven_max:
-                self._turn_away(unproven[0], "connections-max")
-        elif event == zmq.Event.DISCONNECTED:
-            ended = self._connections.pop(descriptor, None)
-            if ended is not None:
-                if not ended.is_settled:
-                    self.gate.refuse("hello-missing", str(ended.tcp.peer))
-                if ended.session is not None:
-                    self._forget(ended.session)
-                    self._gone.append(ended.session)
-            while len(self._gone) > GONE_SESSIONS_MAX:
-                self._sessions.pop(self._gone.popleft().routing_id, None)
+    async def _watch(self) -> None:
+        while True:
+            await self._monitor.poll()
+            self._handle_events()
+
+    def _handle_events(self) -> None:
+        for event, descriptor in pending_events(self._monitor):
+            if event == zmq.Event.ACCEPTED:
+                self._handle_accepted(descriptor)
+            elif event == zmq.Event.DISCONNECTED:
+                self._handle_disconnected(descriptor)
+
+    def _handle_accepted(self, descriptor: int) -> None:
+        connection = Connection(TcpConnection.of(descriptor), asyncio.get_running_loop().time())
+        self._connections[descriptor] = self._unproven[descriptor] = connection
+        if len(self._unproven) > self.gate.settings.unproven_max:
+            self._turn_away(next(iter(self._unproven.values())), "connections-max")
+
+    def _handle_disconnected(self, descriptor: int) -> None:
+        ended = self._connections.pop(descriptor, None)
+        if ended is None:
+            return
+        if self._settle(ended):
+            self.gate.refuse("hello-missing", ended.tcp.peer)
+        if ended.session is not None:
+            self._forget(ended.session)
+            self._gone.append(ended.session)
+        while len(self._gone) > GONE_SESSIONS_MAX:
+            self._sessions.pop(self._gone.popleft().routing_id, None)
+
+    def _settle(self, connection: Connection) -> bool:
+        """Note that a connection is proven or refused; return whether that is news."""
+        if self._unproven.get(connection.tcp.descriptor) is not connection:
+            return False
+        del self._unproven[connection.tcp.descriptor]
+        return True
 
     def _turn_away(self, connection: Connection, reason: str) -> None:
         if connection.session is not None:
             self.cut(connection.session, reason)
             return
-        connection.is_settled = True
-        self.gate.refuse(reason, str(connection.tcp.peer))
+        self._settle(connection)
+        self.gate.refuse(reason, connection.tcp.peer)
         connection.tcp.shut_down()
 
     async def _inspect(self) -> None:
@@ -183,7 +200,7 @@ class Door:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(INSPECTION_SECONDS)
-            for connection in [one for one in self._connections.values() if not one.is_settled]:
+            for connection in list(self._unproven.values()):
                 if loop.time() - connection.accepted_at > HELLO_SECONDS_MAX:
                     self._turn_away(connection, "hello-timeout")
                 elif connection.tcp.bytes_received() > HELLO_BYTES_MAX:
@@ -192,33 +209,37 @@ class Door:
     async def _read(self) -> None:
         while True:
             parts = await self._router.recv_multipart(copy=False)
-            routing_id, message = parts[0].bytes, parts[-1]
-            session = self._sessions.get(routing_id)
-            if session is None:
-                session = Session(routing_id, await self._connection_of(message))
-                self._sessions[routing_id] = session
-                if session.connection is not None:
-                    session.connection.session = session
-                else:
-                    self._gone.append(session)  # It has ended before it was read.
-            if session.is_refused:
-                continue
-            if len(parts) != 2:
-                self.cut(session, "frame-malformed")
-            elif session.peer is None:
-                self._say_hello(session, message)
-            elif refusal := await self.gate.take(session.peer, message.bytes):
-                self.cut(session, refusal)
+            session = self._sessions.get(parts[0].bytes) or self._new_session(parts)
+            try:
+                await self._handle(session, parts)
+            except (NetworkError, zmq.ZMQError):
+                raise  # This carrier is being closed.
+            except Exception:  # Whatever one peer provokes, the others are served.
+                _LOG.exception("a message was not understood")
+                self.cut(session, "message-malformed")
 
-    async def _connection_of(self, message: zmq.Frame) -> Connection | None:
-        """Return the connection that a first message came on; its event may be a moment behind the message."""
-        descriptor = int(message.get("__fd"))
-        for _ in range(100):
-            connection = self._connections.get(descriptor)
-            if connection is not None and connection.session is None:
-                return connection
-            await asyncio.sleep(0.001)
-        return None
+    def _new_session(self, parts: list[zmq.Frame]) -> Session:
+        """Find out which connection a routing id belongs to."""
+        self._handle_events()
+        connection = self._connections.get(int(parts[-1].get("__fd")))
+        session = self._sessions[parts[0].bytes] = Session(parts[0].bytes, connection)
+        if connection is None or connection.session is not None:
+            # The connection of this message has ended, and its descriptor may be another's by now.
+            session.connection, session.is_refused = None, True
+            self._gone.append(session)
+        else:
+            connection.session = session
+        return session
+
+    async def _handle(self, session: Session, parts: list[zmq.Frame]) -> None:
+        if session.is_refused:
+            return
+        if len(parts) != 2:
+            self.cut(session, "message-malformed")
+        elif session.peer is None:
+            self._say_hello(session, parts[1])
+        elif refusal := await self.gate.take(session.peer, parts[1].bytes):
+            self.cut(session, refusal)
 
     def _say_hello(self, session: Session, message: zmq.Frame) -> None:
         gate = self.gate
@@ -251,7 +272,7 @@ class Door:
 
     def _welcome(self, session: Session, peer: Proven) -> None:
         if session.connection is not None:
-            session.connection.is_settled = True
+            self._settle(session.connection)
         sessions = self._proven.setdefault(peer.public_key, [])
         sessions.append(session)
         if len(sessions) > PEER_CONNECTIONS_MAX:

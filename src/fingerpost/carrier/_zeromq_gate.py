@@ -9,7 +9,7 @@ from typing import Any
 
 import zmq.asyncio
 
-from fingerpost.carrier._zeromq_sockets import Security
+from fingerpost.carrier._zeromq_sockets import Security, is_endpoint
 from fingerpost.carrier.base import CarrierCounts, CarrierOptions, Delivery
 from fingerpost.carrier.frame import count_refusal
 from fingerpost.carrier.inbox import Inbox
@@ -26,20 +26,25 @@ class Settings:
     """What ``CarrierOptions.settings`` may say.
 
     A peer that sends more than ``frames_per_second_max`` for seconds is cut off; ``unproven_max`` connections may be on
-    their way to a proof at once.
+    their way to a proof at once. ``advertised_host`` is what peers are told instead of the host that we listen at, as
+    when that is ``0.0.0.0``.
     """
 
     frames_per_second_max: float = 100_000.0
     unproven_max: float = 256
+    advertised_host: str = ""
 
     @classmethod
     def read(cls, settings: Mapping[str, Any]) -> Settings:
-        """Raises ``NetworkError`` (``carrier-settings``) for a setting that is unknown or not a positive number."""
+        """Raises ``NetworkError`` (``carrier-settings``) for a setting that is unknown or out of bounds."""
         for name, setting in settings.items():
             if name not in cls.__slots__:
                 hint = f"it has {', '.join(cls.__slots__)}"
                 raise NetworkError("carrier-settings", f"the zeromq carrier has no setting {name!r}", hint=hint)
-            if isinstance(setting, bool) or not isinstance(setting, int | float) or not setting > 0:
+            if name == "advertised_host":
+                if not is_endpoint(f"{setting}:1"):
+                    raise NetworkError("carrier-settings", f"{name} is the name or address of a host, not {setting!r}")
+            elif isinstance(setting, bool) or not isinstance(setting, int | float) or not setting > 0:
                 raise NetworkError("carrier-settings", f"{name} is a number above 0, not {setting!r}")
         return cls(**settings)
 

@@ -20,7 +20,7 @@ from fingerpost.carrier._zeromq_sockets import (
     cancel,
     is_endpoint,
     new_socket,
-    watch,
+    pending_events,
 )
 from fingerpost.carrier.base import CHANNEL_KEY_SIZE_BYTES, Address, Peer
 from fingerpost.carrier.frame import unreachable
@@ -42,6 +42,7 @@ class Link:
         self.ended_at = float("-inf")  # on the clock of the event loop
         self._gate = gate
         self._socket: AsyncSocket | None = None
+        self._is_connected = False
         self._reason = "the connection was lost"
         loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = loop.create_future()
@@ -111,18 +112,16 @@ class Link:
             raise _RefusalError(f"its channel key has {len(self.address.channel_key)} bytes, not {expected}")
 
     async def _watch(self, monitor: AsyncSocket) -> None:
-        connected = secure = False
-
-        def handle(event: zmq.Event, _number: int) -> bool:
-            nonlocal connected, secure
-            connected |= event == zmq.Event.CONNECTED
-            secure |= event == zmq.Event.HANDSHAKE_SUCCEEDED
-            return event in {zmq.Event.CLOSED, zmq.Event.DISCONNECTED, zmq.Event.CONNECT_RETRIED}
-
-        await watch(monitor, handle)
-        if not connected:
+        is_secure, is_over = False, False
+        while not is_over:
+            await monitor.poll()
+            for event, _ in pending_events(monitor):
+                self._is_connected |= event == zmq.Event.CONNECTED
+                is_secure |= event == zmq.Event.HANDSHAKE_SUCCEEDED
+                is_over |= event in {zmq.Event.CLOSED, zmq.Event.DISCONNECTED, zmq.Event.CONNECT_RETRIED}
+        if not self._is_connected:
             self._reason = "nobody listens there"
-        elif not secure:
+        elif not is_secure:
             self._reason = "it did not prove its channel key"
             self._gate.refuse("channel-handshake", self.address.endpoint)
         elif not self._opened.done():
@@ -135,7 +134,8 @@ class Link:
                 await self._say_hello(dealer)
         except TimeoutError:
             self._reason = f"no hello within {CONNECT_SECONDS_MAX:g} s"
-            self._gate.refuse("hello-timeout", self.address.endpoint)
+            if self._is_connected:
+                self._gate.refuse("hello-timeout", self.address.endpoint)
             return
         except _RefusalError as error:
             self._reason = str(error)

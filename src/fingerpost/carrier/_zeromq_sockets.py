@@ -7,7 +7,7 @@ import os
 import re
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import zmq
 import zmq.asyncio
 from zmq.utils import z85
-from zmq.utils.monitor import recv_monitor_message
+from zmq.utils.monitor import parse_monitor_message
 
 from fingerpost.carrier.base import ChannelIdentity
 from fingerpost.limits import FRAME_SIZE_BYTES_MAX
@@ -78,12 +78,17 @@ def new_socket(context: zmq.asyncio.Context, kind: int, endpoint: str) -> AsyncS
     return made
 
 
-async def watch(monitor: AsyncSocket, handle: Callable[[zmq.Event, int], object]) -> None:
-    """Call ``handle`` with each event and its number (a file descriptor), until it returns something true."""
+def pending_events(monitor: AsyncSocket) -> Iterator[tuple[zmq.Event, int]]:
+    """Yield what has happened to a socket up to now, oldest first, each event with its number, a descriptor.
+
+    An event is there before any message that the connection brought.
+    """
     while True:
-        event = await recv_monitor_message(monitor)
-        if handle(zmq.Event(event["event"]), event["value"]):
+        receiving = asyncio.ensure_future(monitor.recv_multipart(flags=zmq.NOBLOCK))
+        if receiving.exception() is not None:
             return
+        message = parse_monitor_message(receiving.result())
+        yield zmq.Event(message["event"]), message["value"]
 
 
 async def cancel(*tasks: asyncio.Task[Any]) -> None:
