@@ -207,8 +207,8 @@ class Supervisor:
             finally:
                 if not self._closed:  # else ``close`` ends it, in peace
                     self._up.clear()
-                    self._child = None
                     await child.end()
+                    self._child = None
             failures = 0 if loop.time() - began > LASTED_SECONDS else failures + 1
             while True:
                 pause = min(BACK_OFF_SECONDS * 2**failures, BACK_OFF_SECONDS_MAX)
