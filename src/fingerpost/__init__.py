@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     )
     from fingerpost.files import load_template, read_table
     from fingerpost.node.facade import Node
-    from fingerpost.node.runtime import AsyncNode, MemoryNetwork
+    from fingerpost.node.network import MemoryNetwork, Network
+    from fingerpost.node.runtime import AsyncNode
     from fingerpost.packet import SignedPacket, decode, encode
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt, verify_receipt
@@ -38,7 +39,8 @@ _HOMES = {
     "Answer": "fingerpost.synthesis",
     "AsyncNode": "fingerpost.node.runtime",
     "FingerpostError": "fingerpost.errors",
-    "MemoryNetwork": "fingerpost.node.runtime",
+    "MemoryNetwork": "fingerpost.node.network",
+    "Network": "fingerpost.node.network",
     "NetworkError": "fingerpost.errors",
     "Node": "fingerpost.node.facade",
     "PacketError": "fingerpost.errors",
@@ -61,6 +63,7 @@ __all__ = [
     "AsyncNode",
     "FingerpostError",
     "MemoryNetwork",
+    "Network",
     "NetworkError",
     "Node",
     "PacketError",

@@ -9,6 +9,8 @@ import pytest
 from nacl.signing import SigningKey
 
 from fingerpost.directory._memory import MemoryBoard, MemoryDirectory
+from fingerpost.directory._opendht import OpendhtDirectory, open_directory
+from fingerpost.directory.base import DirectoryOptions
 from fingerpost.directory.reading import VALUES_READ_MAX
 from fingerpost.directory.record import decode_record
 from fingerpost.directory.region import Region
@@ -16,6 +18,7 @@ from fingerpost.errors import NetworkError
 from fingerpost.limits import RECORDS_READ_MAX
 from fingerpost.testing.directory_kit import NETWORK_ID, check_directory
 from fingerpost.testing.record_samples import NOW, SettableClock
+from tests.faults.dht_stranger import Stranger
 
 
 class Board:
@@ -41,6 +44,42 @@ def test_the_memory_directory_keeps_every_promise() -> None:
 
 def test_the_kit_asks_less_of_a_medium_that_no_stranger_writes_to() -> None:
     asyncio.run(check_directory(Board()))
+
+
+class Table:
+    """Makes OpenDHT directories that join through the first one, and a stranger that writes into their network."""
+
+    def __init__(self) -> None:
+        self.first: dict[str, str] = {}
+        self.stranger: Stranger | None = None
+
+    async def __call__(self, *, network_id: str, clock: Any) -> OpendhtDirectory:
+        bootstrap = [self.first[network_id]] if network_id in self.first else []
+        directory = await open_directory(
+            DirectoryOptions(network_id=network_id, clock=clock, settings={"bootstrap": bootstrap})
+        )
+        self.first.setdefault(network_id, directory.endpoint)
+        return directory
+
+    async def inject(self, region: Region, value: bytes) -> None:
+        if self.stranger is None:
+            self.stranger = await Stranger.join(self.first[NETWORK_ID], network_id=NETWORK_ID)
+        await self.stranger.write(region.key(NETWORK_ID), [value])
+
+    async def close(self) -> None:
+        if self.stranger is not None:
+            await self.stranger.leave()
+
+
+def test_the_opendht_directory_keeps_every_promise() -> None:
+    async def scenario() -> None:
+        table = Table()
+        try:
+            await check_directory(table, inject=table.inject, timeout_seconds=120)
+        finally:
+            await table.close()
+
+    asyncio.run(scenario())
 
 
 class TellsNobody(MemoryDirectory):

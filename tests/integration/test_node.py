@@ -11,7 +11,7 @@ import pytest
 
 from fingerpost.errors import RecordError, TemplateError
 from fingerpost.node.facade import Node
-from fingerpost.node.runtime import MemoryNetwork
+from fingerpost.node.network import MemoryNetwork
 from fingerpost.synthesis import Evidence, FittedKernel, _synthesizer, fit
 from fingerpost.synthesis.receipt import verify_receipt
 from fingerpost.template import Template, parse_template

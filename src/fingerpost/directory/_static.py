@@ -96,7 +96,7 @@ class StaticDirectory:
         self._require_open()
         now, key = self._clock.now(), region.key(self._network_id)
         own = {public_key: record for (place, public_key), record in self._own.items() if place == key}
-        reading = RegionReading(region, network_id=self._network_id, now=now, known=own.keys())
+        reading = RegionReading(region, network_id=self._network_id, now=now, known=own.keys(), salt=b"")
         for peer in self._peers:
             if peer.public_key not in own:
                 reading.add_record(peer.record(region, now=now))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fingerpost.fingerprint import Fingerprinter, sketch_values
 from fingerpost.lab.heart import DISEASED, HOSPITALS, OUTCOME_COLUMN, Patient, columns_of
 from fingerpost.node.facade import Node
-from fingerpost.node.runtime import MemoryNetwork
+from fingerpost.node.network import MemoryNetwork
 from fingerpost.packet import packet_ids
 from fingerpost.ports import SECONDS_PER_DAY
 from fingerpost.synthesis import Evidence, fit

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fingerpost.errors import FingerpostError, UsageError
 from fingerpost.fingerprint import Fingerprinter
-from fingerpost.ids import TemplateId
+from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import FRAME_PACKETS_MAX
 from fingerpost.node.admission import Refusal, judge
 from fingerpost.node.emission import Observations, build_packets
@@ -36,9 +36,9 @@ KEPT = (Verdict.STORED, Verdict.DUPLICATE, Verdict.PROOF_IMPROVED, Verdict.TOMBS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
-    """A frame for the endpoint ``to``."""
+    """A frame for the peer ``to``."""
 
-    to: str
+    to: PublicKey
     frame: bytes
 
 
@@ -46,7 +46,7 @@ class Outgoing:
 class PacketsArrived:
     """A peer handed packets over: how many are new here, and how many were refused for which reason."""
 
-    peer: str
+    peer: PublicKey
     stored: int
     refused: dict[str, int]
 
@@ -55,7 +55,7 @@ class PacketsArrived:
 class PacketsKept:
     """A peer says that it keeps ``packets`` packets of offer ``number``, durably."""
 
-    peer: str
+    peer: PublicKey
     number: int
     packets: int
     refused: dict[str, int]
@@ -65,7 +65,7 @@ class PacketsKept:
 class WantAnswered:
     """A peer has sent everything that it had for the want ``number``."""
 
-    peer: str
+    peer: PublicKey
     number: int
 
 
@@ -73,7 +73,7 @@ class WantAnswered:
 class FrameRefused:
     """A frame that is no message of this protocol, or that the store could not take."""
 
-    peer: str
+    peer: PublicKey
     code: str
     message: str
 
@@ -98,9 +98,9 @@ class Engine:
         self._numbers = 0
 
     @property
-    def public_key(self) -> bytes:
+    def public_key(self) -> PublicKey:
         """The key that this node signs with."""
-        return self._signer.public_key
+        return PublicKey(self._signer.public_key)
 
     def serve(self, template: Template) -> None:
         """Keep and answer for packets of this template from now on."""
@@ -144,20 +144,20 @@ class Engine:
             )
         return packets, rows
 
-    def offer(self, packets: Packets, *, to: Sequence[str]) -> list[int]:
-        """Queue frames that hand ``packets`` to each endpoint; return the numbers of the offers."""
+    def offer(self, packets: Packets, *, to: Sequence[PublicKey]) -> list[int]:
+        """Queue frames that hand ``packets`` to each peer; return the numbers of the offers."""
         numbers = []
-        for endpoint in to:
+        for peer in to:
             for start in range(0, len(packets), FRAME_PACKETS_MAX):
                 chunk = packets[start : start + FRAME_PACKETS_MAX]
-                numbers.append(self._send(endpoint, Offer(number=self._next_number(), packets=chunk.tobytes())))
+                numbers.append(self._send(peer, Offer(number=self._next_number(), packets=chunk.tobytes())))
         return numbers
 
-    def want(self, template_id: TemplateId, *, of: str) -> int:
+    def want(self, template_id: TemplateId, *, of: PublicKey) -> int:
         """Queue a request for everything that the peer ``of`` keeps of a template; return its number."""
         return self._send(of, Want(number=self._next_number(), template_id=self.template(template_id).template_id))
 
-    def receive(self, frame: bytes, *, peer: str, now: float) -> None:
+    def receive(self, frame: bytes, *, peer: PublicKey, now: float) -> None:
         """Take one frame from ``peer``."""
         try:
             message = decode_message(frame)
@@ -216,7 +216,7 @@ class Engine:
         blocks = list(self._store.scan(template_id))
         return np.concatenate(blocks) if blocks else np.zeros(0, PACKET_DTYPE)
 
-    def _take_offer(self, offer: Offer, peer: str, day: int) -> None:
+    def _take_offer(self, offer: Offer, peer: PublicKey, day: int) -> None:
         packets = packets_from_frame(offer.packets)
         refusals = judge(packets, templates=self._templates, day=day, roots=self._roots)
         welcome = packets[refusals == Refusal.WELCOME]
@@ -235,7 +235,7 @@ class Engine:
         else:
             self._send(peer, Have(number=offer.number, packet_ids=kept.tobytes(), refused=dict(refused)))
 
-    def _answer_want(self, want: Want, peer: str) -> None:
+    def _answer_want(self, want: Want, peer: PublicKey) -> None:
         self.template(TemplateId(want.template_id))
         blocks = [*self._store.scan(want.template_id), *self._store.withdrawals()]
         packets = np.concatenate(blocks) if blocks else np.zeros(0, PACKET_DTYPE)
@@ -248,7 +248,7 @@ class Engine:
             number = self._next_number()
             self._send(peer, Offer(number=number, packets=chunk.tobytes(), answers=want.number, last=last))
 
-    def _send(self, to: str, message: Message) -> int:
+    def _send(self, to: PublicKey, message: Message) -> int:
         self._outgoing.append(Outgoing(to=to, frame=encode_message(message)))
         return message.number
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fingerpost.ids import NodeId
-from fingerpost.node.runtime import AsyncNode, Confirmation, Emission, MemoryNetwork
+from fingerpost.node.network import Reach
+from fingerpost.node.runtime import AsyncNode, Confirmation, Emission
 from fingerpost.ports import Clock, Entropy
 from fingerpost.template import Template
 
@@ -29,7 +30,7 @@ class Node:
     """One participant of outcome routing; see ``AsyncNode`` for what each verb does and raises.
 
     ``template`` is a ``Template`` or the path of one; ``home`` keeps identity and packets between runs (None: in memory
-    only); ``network`` joins other nodes of this process.
+    only); ``network`` joins other nodes: a ``MemoryNetwork`` inside this process, a ``Network`` between processes.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Node:
         template: Template | str | Path,
         *,
         home: str | Path | None = None,
-        network: MemoryNetwork | None = None,
+        network: Reach | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
     ) -> None:

@@ -16,14 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from fingerpost.carrier._memory import MemorySwitch
-from fingerpost.directory._memory import MemoryDirectory
-from fingerpost.directory.base import HolderRecord
+from fingerpost.carrier.base import Address, Peer
+from fingerpost.directory.record import HolderRecord
+from fingerpost.directory.region import Region
 from fingerpost.errors import NetworkError, RecordError, TableError
 from fingerpost.ids import NodeId, PublicKey, node_id
+from fingerpost.limits import (
+    ANNOUNCE_SECONDS,
+    RECORD_LIFETIME_SECONDS_DEFAULT,
+    STORE_QUOTA_PACKETS_DEFAULT,
+)
 from fingerpost.node import asking
 from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
 from fingerpost.node.engine import Engine, Event, PacketsArrived, PacketsKept, WantAnswered
+from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy
@@ -32,19 +38,12 @@ from fingerpost.template import RowProblem, Template
 
 if TYPE_CHECKING:
     from fingerpost.carrier.base import Carrier
+    from fingerpost.directory.base import Directory
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
 ANSWER_SECONDS_MAX = 30.0
 EMIT_ROWS_AT_ONCE = 8_192
-
-
-class MemoryNetwork:
-    """A network inside one process: nodes opened on it find each other and exchange packets."""
-
-    def __init__(self) -> None:
-        self.directory = MemoryDirectory()
-        self.switch = MemorySwitch()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +67,27 @@ class Confirmation:
 class AsyncNode:
     """One participant: it emits outcomes as signed packets and answers questions from everybody's packets."""
 
-    def __init__(self, engine: Engine, template: Template, *, clock: Clock, close_store: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        template: Template,
+        *,
+        identity: SignerIdentity,
+        clock: Clock,
+        close_store: Callable[[], None],
+        state: Path | None,
+    ) -> None:
         self._engine = engine
+        self._identity = identity
+        self._state = state
         self._template = template
         self._clock = clock
         self._close_store = close_store
-        self._network: MemoryNetwork | None = None
+        self._directory: Directory | None = None
         self._carrier: Carrier | None = None
-        self._reader: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._addresses: dict[PublicKey, Address] = {}
+        self._network: Reach | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._record: HolderRecord | None = None
         self._arrived = 0
@@ -88,7 +100,7 @@ class AsyncNode:
         template: Template | str | Path,
         *,
         home: str | Path | None = None,
-        network: MemoryNetwork | None = None,
+        network: Reach | None = None,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
     ) -> AsyncNode:
@@ -103,7 +115,14 @@ class AsyncNode:
         store = open_store(root, template=value)
         engine = Engine(signer=signer, store=store, entropy=entropy)
         engine.serve(value)
-        node = cls(engine, value, clock=clock, close_store=store.close)
+        node = cls(
+            engine,
+            value,
+            identity=SignerIdentity(signer),
+            clock=clock,
+            close_store=store.close,
+            state=None if root is None else root / "directory",
+        )
         try:
             if network is not None:
                 await node._join(network)
@@ -210,13 +229,18 @@ class AsyncNode:
 
     async def close(self) -> None:
         """Leave the network and close the store; calling it twice is harmless."""
-        if self._network is not None and self._record is not None:
-            await self._network.directory.withdraw(self._record)
+        for task in self._tasks:
+            task.cancel()
+        if self._directory is not None:
+            if self._record is not None:
+                with contextlib.suppress(NetworkError):  # The record is gone by itself within minutes.
+                    await self._directory.withdraw(self._region, self._record)
+            await self._directory.close()
         if self._carrier is not None:
             await self._carrier.close()
-        if self._reader is not None:
-            await asyncio.gather(self._reader, return_exceptions=True)
-        self._network = self._carrier = self._reader = None
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._directory = self._carrier = None
+        self._tasks.clear()
         self._close_store()
 
     async def __aenter__(self) -> AsyncNode:
@@ -252,23 +276,56 @@ class AsyncNode:
         await self._exchange(self._engine.offer(packets, to=holders))
         return len(holders)
 
-    async def _holders(self) -> list[str]:
-        if self._network is None:
-            return []
-        records = await self._network.directory.find(self._template.template_id)
-        return [record.endpoint for record in records if record.public_key != self._engine.public_key]
+    @property
+    def _region(self) -> Region:
+        return Region(template_id=self._template.template_id)
 
-    async def _join(self, network: MemoryNetwork) -> None:
+    async def _holders(self) -> list[PublicKey]:
+        """Return the other admitted holders that the directory knows, and note where they are."""
+        if self._directory is None or self._network is None:
+            return []
+        found = await self._directory.find(self._region)
+        usable = [
+            record
+            for record in found
+            if record.public_key != self._engine.public_key
+            and record.carrier == self._network.carrier_name
+            and self._network.admits(record.public_key)
+        ]
+        for record in usable:
+            self._addresses[record.public_key] = Address(endpoint=record.endpoint, channel_key=record.channel_key)
+        return [record.public_key for record in usable]
+
+    async def _join(self, network: Reach) -> None:
         self._network = network
-        self._carrier = network.switch.open()
-        self._reader = asyncio.create_task(self._read(self._carrier))
-        self._record = HolderRecord(
+        self._carrier = await network.open_carrier(self._identity)
+        self._directory = await network.open_directory(clock=self._clock, state=self._state)
+        self._tasks.append(asyncio.create_task(self._read(self._carrier)))
+        await self._announce(network, self._carrier, self._directory)
+        self._tasks.append(asyncio.create_task(self._keep_announcing(network, self._carrier, self._directory)))
+        with contextlib.suppress(NetworkError):  # A holder that is gone must not keep anybody from joining.
+            await self.synchronise()
+
+    async def _announce(self, network: Reach, carrier: Carrier, directory: Directory) -> None:
+        record = HolderRecord(
             template_id=self._template.template_id,
-            public_key=PublicKey(self._engine.public_key),
-            endpoint=self._carrier.endpoint,
+            public_key=self._engine.public_key,
+            carrier=network.carrier_name,
+            endpoint=carrier.address.endpoint,
+            channel_key=carrier.address.channel_key,
+            organisation="",
+            capacity_packets=STORE_QUOTA_PACKETS_DEFAULT,
+            issued_at=int(self._clock.now()),
+            lifetime_seconds=RECORD_LIFETIME_SECONDS_DEFAULT,
         )
-        await network.directory.announce(self._record)
-        await self.synchronise()
+        self._record = record.signed(self._identity.sign, network_id=network.network_id)
+        await directory.announce(self._region, self._record)
+
+    async def _keep_announcing(self, network: Reach, carrier: Carrier, directory: Directory) -> None:
+        while True:
+            await asyncio.sleep(ANNOUNCE_SECONDS)
+            with contextlib.suppress(NetworkError):  # Out of reach for now: the next time will do.
+                await self._announce(network, carrier, directory)
 
     async def _exchange(self, numbers: Sequence[int]) -> None:
         """Send what is due and wait for the answers to these numbers."""
@@ -297,7 +354,8 @@ class AsyncNode:
             if carrier is not None:
                 self.bytes_sent += len(outgoing.frame)
                 with contextlib.suppress(NetworkError):  # A peer that is gone is noticed by its silence.
-                    await carrier.send(outgoing.frame, to=outgoing.to)
+                    peer = Peer(public_key=outgoing.to, address=self._addresses.get(outgoing.to))
+                    await carrier.send(outgoing.frame, to=peer)
 
     async def _read(self, carrier: Carrier) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from nacl import bindings
@@ -46,6 +47,11 @@ class Signer:
 
     def __repr__(self) -> str:
         return f"Signer(public_key={self.public_key.hex()})"  # never the secret
+
+    def derived_secret(self, label: bytes) -> bytes:
+        """Return 32 secret bytes that follow from the seed and from ``label`` (1 to 64 bytes), and reveal neither."""
+        seed = self._secret_key[:SEED_SIZE_BYTES]
+        return hashlib.blake2b(label, key=seed, digest_size=32, person=b"fingerpost").digest()
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte signature of ``message``."""

@@ -1,0 +1,159 @@
+"""How a node reaches others: which carrier moves its frames, and which directory finds their holders."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from fingerpost.carrier._memory import MemorySwitch
+from fingerpost.carrier.base import Carrier, CarrierFactory, CarrierOptions, ChannelIdentity
+from fingerpost.directory._memory import MemoryBoard, MemoryDirectory
+from fingerpost.directory.base import Directory, DirectoryFactory, DirectoryOptions
+from fingerpost.errors import UsageError
+from fingerpost.ids import PublicKey
+from fingerpost.packet import Signer
+from fingerpost.ports import Clock
+
+CARRIERS_GROUP, DIRECTORIES_GROUP = "fingerpost.carriers", "fingerpost.directories"
+_BUILT_IN = {
+    CARRIERS_GROUP: {
+        "grpc": "fingerpost.carrier._grpc:open_grpc_carrier",
+        "zeromq": "fingerpost.carrier._zeromq:open_zeromq",
+        "zeromq-unencrypted": "fingerpost.carrier._zeromq:open_zeromq_unencrypted",
+    },
+    DIRECTORIES_GROUP: {
+        "opendht": "fingerpost.directory._opendht:open_directory",
+        "static": "fingerpost.directory._static:open_directory",
+    },
+}
+
+
+class Reach(Protocol):
+    """What a node needs of a network: ``MemoryNetwork`` inside one process, ``Network`` between processes."""
+
+    @property
+    def network_id(self) -> str:
+        """The name that its nodes share; frames and records of other networks do not count."""
+        ...
+
+    @property
+    def carrier_name(self) -> str:
+        """The name of the carrier, as it stands in holder records."""
+        ...
+
+    def admits(self, public_key: PublicKey) -> bool:
+        """Say whether a node with this key may take part."""
+        ...
+
+    async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
+        """Start to move frames. Raises ``NetworkError``."""
+        ...
+
+    async def open_directory(self, *, clock: Clock, state: Path | None) -> Directory:
+        """Start to find holders. Raises ``NetworkError``."""
+        ...
+
+
+class MemoryNetwork:
+    """A network inside one process: nodes opened on it find each other and exchange packets."""
+
+    network_id = "memory"
+    carrier_name = "memory"
+
+    def __init__(self) -> None:
+        self._board = MemoryBoard()
+        self._switch = MemorySwitch()
+
+    def admits(self, public_key: PublicKey) -> bool:
+        """Everybody in this process may take part."""
+        return bool(public_key)
+
+    async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
+        """Open an endpoint of this process."""
+        listen = "127.0.0.1:0"
+        return await self._switch(
+            CarrierOptions(identity=identity, network_id=self.network_id, listen=listen, admits=self.admits)
+        )
+
+    async def open_directory(self, *, clock: Clock, state: Path | None) -> Directory:
+        """Open the board of this network; it keeps no files."""
+        return MemoryDirectory(self._board, network_id=self.network_id, clock=clock)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network between processes and machines.
+
+    ``members`` are the public keys (32 bytes) of the nodes that may take part; an empty set refuses everybody, and None
+    admits everybody, which lets anyone who can reach this node crowd out others. ``listen`` is a host and port; port 0
+    picks a free one. Settings are those of the backends, by name.
+    """
+
+    network_id: str
+    members: frozenset[bytes] | None
+    listen: str = "127.0.0.1:0"
+    carrier_name: str = "zeromq"
+    directory_name: str = "opendht"
+    carrier_settings: Mapping[str, Any] = field(default_factory=dict)
+    directory_settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def admits(self, public_key: PublicKey) -> bool:
+        """Say whether a node with this key may take part."""
+        return self.members is None or public_key in self.members
+
+    async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
+        """Open the carrier of this name. Raises ``UsageError`` (``backend-unknown``) and what the carrier raises."""
+        factory = cast("CarrierFactory", _backend(CARRIERS_GROUP, self.carrier_name))
+        return await factory(
+            CarrierOptions(
+                identity=identity,
+                network_id=self.network_id,
+                listen=self.listen,
+                admits=self.admits,
+                settings=self.carrier_settings,
+            )
+        )
+
+    async def open_directory(self, *, clock: Clock, state: Path | None) -> Directory:
+        """Open the directory of this name. Raises ``UsageError`` (``backend-unknown``) and what the directory raises."""
+        factory = cast("DirectoryFactory", _backend(DIRECTORIES_GROUP, self.directory_name))
+        options = DirectoryOptions(
+            network_id=self.network_id, clock=clock, state=state, settings=self.directory_settings
+        )
+        return await factory(options)
+
+
+class SignerIdentity:
+    """The identity of a node as carriers see it."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The Ed25519 public key."""
+        return PublicKey(self._signer.public_key)
+
+    def sign(self, statement: bytes) -> bytes:
+        """Return the signature of a statement."""
+        return self._signer.sign(statement)
+
+    def channel_secret(self, label: bytes) -> bytes:
+        """Return 32 secret bytes for one use."""
+        return self._signer.derived_secret(label)
+
+
+def _backend(group: str, name: str) -> Callable[..., Any]:
+    built_in = _BUILT_IN[group].get(name)
+    if built_in is not None:
+        module, _, function = built_in.partition(":")
+        return cast("Callable[..., Any]", getattr(importlib.import_module(module), function))
+    found = {point.name: point for point in entry_points(group=group)}
+    if name not in found:
+        known = ", ".join(sorted({*_BUILT_IN[group], *found}))
+        raise UsageError("backend-unknown", f"{group} has no backend {name!r}", hint=f"there are: {known}")
+    return cast("Callable[..., Any]", found[name].load())
