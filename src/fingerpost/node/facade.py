@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fingerpost.ids import NodeId
+from fingerpost.ids import NodeId, PublicKey
 from fingerpost.node.network import Reach
 from fingerpost.node.runtime import AsyncNode, Confirmation, Emission
 from fingerpost.ports import Clock, Entropy
@@ -56,6 +56,11 @@ class Node:
     def node_id(self) -> NodeId:
         """The id under which others know this node."""
         return self._node.node_id
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The Ed25519 key that this node signs with: what others name to admit it."""
+        return self._node.public_key
 
     @property
     def bytes_received(self) -> int:

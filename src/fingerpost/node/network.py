@@ -81,6 +81,7 @@ class MemoryNetwork:
 
     async def open_directory(self, *, clock: Clock, state: Path | None) -> Directory:
         """Open the board of this network; it keeps no files."""
+        del state
         return MemoryDirectory(self._board, network_id=self.network_id, clock=clock)
 
 
@@ -119,7 +120,7 @@ class Network:
         )
 
     async def open_directory(self, *, clock: Clock, state: Path | None) -> Directory:
-        """Open the directory of this name. Raises ``UsageError`` (``backend-unknown``) and what the directory raises."""
+        """Open the directory of this name. Raises as ``open_carrier`` does."""
         factory = cast("DirectoryFactory", _backend(DIRECTORIES_GROUP, self.directory_name))
         options = DirectoryOptions(
             network_id=self.network_id, clock=clock, state=state, settings=self.directory_settings

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
-ANSWER_SECONDS_MAX = 30.0
+ANSWER_SECONDS_MAX = 10.0
 EMIT_ROWS_AT_ONCE = 8_192
 
 
@@ -141,6 +141,11 @@ class AsyncNode:
         """The id under which others know this node."""
         return node_id(self._engine.public_key)
 
+    @property
+    def public_key(self) -> PublicKey:
+        """The Ed25519 key that this node signs with: what others name to admit it."""
+        return self._engine.public_key
+
     async def emit(
         self,
         *,
@@ -223,8 +228,8 @@ class AsyncNode:
         It says nothing about any situation: all of a template's packets come, and questions are answered locally.
         """
         before = self._arrived
-        numbers = [self._engine.want(self._template.template_id, of=to) for to in await self._holders()]
-        await self._exchange(numbers)
+        wants = {self._engine.want(self._template.template_id, of=peer): peer for peer in await self._holders()}
+        await self._exchange(wants)
         return self._arrived - before
 
     async def close(self) -> None:
@@ -271,10 +276,11 @@ class AsyncNode:
         return Emission(packet_ids=tuple(ids), problems=tuple(problems), size_bytes=size_bytes, holders=holders)
 
     async def _spread(self, packets: Any) -> int:
-        """Hand packets to every holder and wait until each says that it keeps them; return how many holders."""
+        """Hand packets to every holder and wait until each keeps them or is found silent; return how many keep them."""
         holders = await self._holders()
-        await self._exchange(self._engine.offer(packets, to=holders))
-        return len(holders)
+        offers = {number: peer for peer in holders for number in self._engine.offer(packets, to=[peer])}
+        missed = await self._exchange(offers)
+        return len(set(holders) - missed)
 
     @property
     def _region(self) -> Region:
@@ -327,35 +333,47 @@ class AsyncNode:
             with contextlib.suppress(NetworkError):  # Out of reach for now: the next time will do.
                 await self._announce(network, carrier, directory)
 
-    async def _exchange(self, numbers: Sequence[int]) -> None:
-        """Send what is due and wait for the answers to these numbers."""
-        if not numbers:
-            return
+    async def _exchange(self, requests: Mapping[int, PublicKey]) -> set[PublicKey]:
+        """Send what is due and wait for the answers to these requests; return the peers that left one unanswered.
+
+        Raises ``NetworkError`` (``peer-silent``) when nobody answered at all.
+        """
+        if not requests:
+            return set()
         loop = asyncio.get_running_loop()
-        futures = {number: loop.create_future() for number in numbers}
+        futures: dict[int, asyncio.Future[Event]] = {number: loop.create_future() for number in requests}
         self._waiting |= futures
         try:
-            await self._flush()
-            await asyncio.wait_for(asyncio.gather(*futures.values()), ANSWER_SECONDS_MAX)
-        except TimeoutError:
-            missing = sum(not future.done() for future in futures.values())
+            for peer in await self._flush():
+                for number, to in requests.items():
+                    if to == peer:
+                        futures[number].cancel()
+            await asyncio.wait(futures.values(), timeout=ANSWER_SECONDS_MAX)
+        finally:
+            for number in requests:
+                self._waiting.pop(number, None)
+        missed = {requests[number] for number, future in futures.items() if not future.done() or future.cancelled()}
+        if missed == set(requests.values()):
             raise NetworkError(
                 "peer-silent",
-                f"{missing} of {len(numbers)} requests were not answered within {ANSWER_SECONDS_MAX:.0f} s",
+                f"none of {len(missed)} peers answered within {ANSWER_SECONDS_MAX:.0f} s",
                 hint="what was emitted is durable here; try again when the peers are back",
-            ) from None
-        finally:
-            for number in numbers:
-                self._waiting.pop(number, None)
+            )
+        return missed
 
-    async def _flush(self) -> None:
-        carrier = self._carrier
+    async def _flush(self) -> set[PublicKey]:
+        """Send what is due; return the peers that could not be reached."""
+        carrier, unreachable = self._carrier, set()
         for outgoing in self._engine.frames_to_send():
-            if carrier is not None:
+            if carrier is None or outgoing.to in unreachable:
+                continue
+            try:
+                peer = Peer(public_key=outgoing.to, address=self._addresses.get(outgoing.to))
+                await carrier.send(outgoing.frame, to=peer)
                 self.bytes_sent += len(outgoing.frame)
-                with contextlib.suppress(NetworkError):  # A peer that is gone is noticed by its silence.
-                    peer = Peer(public_key=outgoing.to, address=self._addresses.get(outgoing.to))
-                    await carrier.send(outgoing.frame, to=peer)
+            except NetworkError:
+                unreachable.add(outgoing.to)
+        return unreachable
 
     async def _read(self, carrier: Carrier) -> None:
         while True:

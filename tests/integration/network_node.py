@@ -1,0 +1,46 @@
+"""One node in a process of its own, told what to do by lines of JSON on its standard input; for ``test_network``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Any
+
+from fingerpost import AsyncNode, FingerpostError, Network
+
+
+async def main(options: dict[str, Any]) -> None:
+    network = Network(
+        network_id="test",
+        members=frozenset(bytes.fromhex(key) for key in options["members"]) if "members" in options else None,
+        carrier_name=options["carrier"],
+        directory_settings={"port": options["dht_port"], "bootstrap": options["bootstrap"]},
+    )
+    async with await AsyncNode.open(options["template"], home=options["home"], network=network) as node:
+        say({"ready": node.node_id.hex(), "public_key": node.public_key.hex()})
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            say(await answer(node, json.loads(line)))
+
+
+async def answer(node: AsyncNode, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        if "emit" in request:
+            emission = await node.emit_table(request["emit"])
+            return {"packets": len(emission.packet_ids), "holders": emission.holders}
+        if "ask" in request:
+            found = await node.ask(request["ask"])
+            return {"probabilities": found.probabilities, "abstained": found.abstained}
+        if "synchronise" in request:
+            return {"new": await node.synchronise()}
+        return {"packets": len(await node.packets())}
+    except FingerpostError as error:
+        return {"error": error.code, "message": error.message}
+
+
+def say(value: dict[str, Any]) -> None:
+    print(json.dumps(value), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))
