@@ -39,7 +39,8 @@ async def answer(node: AsyncNode, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def say(value: dict[str, Any]) -> None:
-    print(json.dumps(value), flush=True)
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
