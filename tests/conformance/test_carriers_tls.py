@@ -3,10 +3,82 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 
+import pyarrow as pa
+import pyarrow.flight as flight
+import pytest
+
+from fingerpost.carrier._flight import open_flight_carrier
 from fingerpost.carrier._grpc import open_grpc_carrier
+from fingerpost.carrier._hello import Greeting
+from fingerpost.carrier._tls import split_endpoint
+from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions
 from fingerpost.testing.carrier_kit import check_carrier
+from fingerpost.testing.channel_identities import NumberedIdentity
 
 
 def test_the_grpc_carrier_keeps_every_promise() -> None:
     asyncio.run(check_carrier(open_grpc_carrier))
+
+
+def test_the_flight_carrier_keeps_every_promise() -> None:
+    asyncio.run(check_carrier(open_flight_carrier))
+
+
+def test_any_arrow_client_reads_a_cell_once_it_has_proved_an_admitted_identity() -> None:
+    table = pa.table({"packet": pa.array([bytes(512), bytes([1]) * 512], pa.binary(512)), "outcome": ["well", "ill"]})
+    node, reader, stranger = NumberedIdentity(1), NumberedIdentity(2), NumberedIdentity(3)
+
+    async def main() -> CarrierCounts:
+        carrier = await open_flight_carrier(
+            CarrierOptions(
+                identity=node,
+                network_id="cells",
+                listen="127.0.0.1:0",
+                admits=lambda public_key: public_key == reader.public_key,
+                settings={"read_cell": {b"cell 7": table}.__getitem__, "list_cells": lambda: [b"cell 7"]},
+            )
+        )
+        try:
+            await asyncio.to_thread(use_a_bare_client, carrier.address)
+        finally:
+            await carrier.close()
+        return carrier.counts
+
+    def use_a_bare_client(address: Address) -> None:
+        certificate = ssl.get_server_certificate(split_endpoint(address.endpoint))
+        with flight.connect(
+            address.endpoint.replace("tls://", "grpc+tls://"),
+            tls_root_certs=certificate.encode(),
+            override_hostname="fingerpost",
+            generic_options=[("grpc.enable_http_proxy", 0)],
+        ) as client:
+            with pytest.raises(flight.FlightUnauthenticatedError):
+                client.do_get(flight.Ticket(b"cell 7"))
+            with pytest.raises(flight.FlightUnauthenticatedError):
+                token_for(client, stranger, address)
+            headers = [(b"authorization", b"Bearer " + token_for(client, reader, address).hex().encode())]
+            options = flight.FlightCallOptions(headers=headers)
+            (listed,) = client.list_flights(options=options)
+            info = client.get_flight_info(listed.descriptor, options)
+            assert (info.total_records, info.schema) == (2, table.schema)
+            assert client.do_get(info.endpoints[0].ticket, options).read_all() == table
+            with pytest.raises(flight.FlightServerError, match="no such cell"):
+                client.do_get(flight.Ticket(b"cell 8"), options).read_all()
+
+    def token_for(client: flight.FlightClient, identity: NumberedIdentity, address: Address) -> bytes:
+        (challenge,) = client.do_action(flight.Action("challenge", b""))
+        greeting = Greeting(
+            carrier="flight",
+            network_id="cells",
+            listener_key=address.channel_key,
+            challenge=challenge.body.to_pybytes(),
+        )
+        (granted,) = client.do_action(flight.Action("token", greeting.challenge + greeting.hello(identity)))
+        answer = bytes(granted.body.to_pybytes())
+        assert greeting.check_welcome(answer[:96]) == node.public_key
+        return answer[96:]
+
+    counts = asyncio.run(main())
+    assert counts.refused == {"token": 1, "not-admitted": 1}

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import grpc
 import grpc.aio
 
+from fingerpost.carrier._accepted import AcceptedConnections
 from fingerpost.carrier._hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX, Greeting
 from fingerpost.carrier._links import CLOSE_SECONDS_MAX, LINKS_MAX, Link, LinkCarrier
 from fingerpost.carrier._tls import (
@@ -50,7 +51,7 @@ _SERVER = [
     ("grpc.so_reuseport", 0),  # Two nodes must not share a port without noticing.
     ("grpc.server_handshake_timeout_ms", int(HELLO_SECONDS_MAX * 1_000)),
     ("grpc.max_connection_idle_ms", int(HELLO_SECONDS_MAX * 1_000)),  # A connection without a stream is no link.
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.max_concurrent_streams", 8),  # of one connection
     ("grpc.max_metadata_size", 8_192),
 ]
@@ -87,6 +88,7 @@ class GrpcCarrier(LinkCarrier):
         super().__init__(options)
         self._tls: TlsIdentity = make_tls_identity(options.identity, b"grpc tls")
         self._server: grpc.aio.Server | None = None
+        self._accepted: AcceptedConnections | None = None
         self._hellos: dict[Any, asyncio.Timeout] = {}
 
     async def listen(self) -> None:
@@ -114,6 +116,8 @@ class GrpcCarrier(LinkCarrier):
             )
         await server.start()
         self._server = server
+        self._accepted = AcceptedConnections(port, self._counts)
+        self._watch(self._accepted.watch())
         endpoint = make_endpoint(str(self._options.settings.get("advertise", host)), port)
         self._address = Address(endpoint=endpoint, channel_key=self._tls.channel_key)
 
@@ -183,7 +187,8 @@ class GrpcCarrier(LinkCarrier):
                 peer = greeting.check_hello(hello or b"")
                 if peer is None:
                     self._counts.refuse("hello-signature" if hello else "hello-missing")
-                elif self._admits(peer):
+                elif self._admits(peer) and self._accepted is not None:
+                    self._accepted.prove(context.peer())
                     await _write(context, greeting.welcome(self._options.identity, hello or b""))
                     return peer
         except TimeoutError:

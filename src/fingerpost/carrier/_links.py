@@ -90,6 +90,7 @@ class LinkCarrier(ABC):
         self._dials: dict[tuple[PublicKey, Address], asyncio.Task[Link | NetworkError]] = {}
         self._routes = _Routes()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._watches: set[asyncio.Task[Any]] = set()
         self._closed = False
         self._stopped = asyncio.Event()
 
@@ -135,6 +136,8 @@ class LinkCarrier(ABC):
                 link.end()
         for dial in self._dials.values():
             dial.cancel()
+        for watch in self._watches:
+            watch.cancel()
         try:
             await self._stop()
             if self._tasks:
@@ -155,10 +158,16 @@ class LinkCarrier(ABC):
         """Give back what listens and what links hold, within ``CLOSE_SECONDS_MAX``."""
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something until it ends by itself or the carrier closes."""
+        """Run something that ends by itself soon after its link has ended."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _watch(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something until the carrier closes."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._watches.add(task)
+        task.add_done_callback(self._watches.discard)
 
     def _admits(self, peer: PublicKey) -> bool:
         """Ask about an identity that has just proved itself; a refusal is counted."""
