@@ -257,7 +257,7 @@ def test_a_flood_of_junk_neither_hides_the_records_nor_gets_past_the_reader() ->
                 newcomer = await network.open()
                 for directory in (one, other, newcomer):
                     assert await eventually(partial(finds, directory, record(1), record(2)))
-                    assert {"record-invalid", "record-signature", "record-expired"} <= set(directory.refused)
+                    assert {"record-invalid", "holder-signature", "record-expired"} <= set(directory.refused)
             finally:
                 await stranger.leave()
 

@@ -112,7 +112,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Member]]:
             member.leave()
 
 
-@pytest.mark.parametrize("carrier", ["zeromq", "grpc"])
+@pytest.mark.parametrize("carrier", ["zeromq", "grpc", "flight"])
 def test_a_newcomer_in_another_process_answers_after_the_emitter_is_killed(
     start: Callable[..., Member], carrier: str
 ) -> None:

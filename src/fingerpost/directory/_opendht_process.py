@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-import fingerpost
 from fingerpost.directory._opendht_wire import (
     Announce,
     Find,
@@ -54,7 +53,7 @@ class ChildProcess:
     @classmethod
     async def start(cls) -> ChildProcess:
         """Start the process; it opens no node yet. Raises ``OSError``."""
-        above = str(Path(fingerpost.__file__).parents[1])
+        above = str(Path(__file__).parents[2])
         path = os.pathsep.join(filter(None, [above, os.environ.get("PYTHONPATH", "")]))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", CHILD, str(os.getpid())),

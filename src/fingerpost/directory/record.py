@@ -88,7 +88,7 @@ def encode_record(record: HolderRecord) -> bytes:
 def decode_record(encoded: bytes, *, network_id: str, now: float) -> HolderRecord:
     """Read a record, which may be hostile.
 
-    Raises ``NetworkError``: ``record-invalid`` for bytes that are no record, ``record-signature`` when its signature
+    Raises ``NetworkError``: ``record-invalid`` for bytes that are no record, ``holder-signature`` when its signature
     does not hold in this network, ``record-expired`` when its time is over or has not come.
     """
     if not SIGNATURE_SIZE_BYTES < len(encoded) <= RECORD_SIZE_BYTES_MAX:
@@ -109,7 +109,7 @@ def decode_record(encoded: bytes, *, network_id: str, now: float) -> HolderRecor
     try:
         VerifyKey(wire.public_key).verify(_statement(body, network_id), signature)
     except CryptoError:
-        raise NetworkError("record-signature", "the signature of a holder record does not hold here") from None
+        raise NetworkError("holder-signature", "the signature of a holder record does not hold here") from None
     record = HolderRecord(
         template_id=TemplateId(wire.template_id),
         public_key=PublicKey(wire.public_key),

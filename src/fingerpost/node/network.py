@@ -21,6 +21,7 @@ from fingerpost.ports import Clock
 CARRIERS_GROUP, DIRECTORIES_GROUP = "fingerpost.carriers", "fingerpost.directories"
 _BUILT_IN = {
     CARRIERS_GROUP: {
+        "flight": "fingerpost.carrier._flight:open_flight_carrier",
         "grpc": "fingerpost.carrier._grpc:open_grpc_carrier",
         "zeromq": "fingerpost.carrier._zeromq:open_zeromq",
         "zeromq-unencrypted": "fingerpost.carrier._zeromq:open_zeromq_unencrypted",

@@ -8,7 +8,7 @@ def test_our_store_keeps_its_promises(tmp_path):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +22,7 @@ from fingerpost.errors import FingerpostError, StoreError, StoreFullError, Usage
 from fingerpost.limits import PACKET_SIZE_BYTES, STORE_QUOTA_PACKETS_DEFAULT, STORE_SIZE_BYTES_DEFAULT, WITHDRAWAL_DAYS
 from fingerpost.packet import PACKET_DTYPE, packet_ids
 from fingerpost.store.base import Packets, PacketStore, Verdict
+from fingerpost.testing._store_views import by_id, joined, kept_withdrawals, live
 from fingerpost.testing.packet_samples import id_of, ids_of, observation, signed, signer, withdrawal
 
 DAY = 20_000
@@ -78,15 +79,15 @@ def _packets_come_back_whole(bench: _Bench) -> None:
     )
     ids = packet_ids(packets)
     with bench.store() as store:
-        _require(_live(store) == {}, "a new store is empty")
+        _require(live(store) == {}, "a new store is empty")
         generation = store.generation
         _require(_verdicts(store, packets) == {Verdict.STORED}, "a new packet is STORED")
         _require(store.generation > generation, "the generation grows when packets come")
-        _require(_live(store) == _by_id(packets), "scan gives each stored packet once, byte for byte")
+        _require(live(store) == by_id(packets), "scan gives each stored packet once, byte for byte")
         blocks = list(store.scan())
         _require(all(1 <= len(block) <= 256 for block in blocks), "scan gives arrays of 1 to 256 packets")
         _require(all(block.dtype == PACKET_DTYPE for block in blocks), "scan gives arrays of PACKET_DTYPE")
-        some = _joined(store.scan(OTHER_TEMPLATE))
+        some = joined(store.scan(OTHER_TEMPLATE))
         _require(ids_of(some) == ids_of(packets[:3]), "scan gives the packets of one template")
         _require(not list(store.scan(b"x" * 16)), "scan gives nothing for a template that is not here")
         wanted = np.concatenate([ids[::-7], np.zeros((1, 32), np.uint8), ids[:1], ids[:1]])
@@ -105,7 +106,7 @@ def _ids_may_be_passed_in(bench: _Bench) -> None:
     packets = signed([observation(emitter, n) for n in range(5)], emitter)
     with bench.store() as store:
         store.add(packets, day=DAY, packet_ids=packet_ids(packets))
-        _require(_live(store) == _by_id(packets), "ids that are passed in change nothing")
+        _require(live(store) == by_id(packets), "ids that are passed in change nothing")
 
 
 def _nothing_is_forgotten_on_closing(bench: _Bench) -> None:
@@ -120,8 +121,8 @@ def _nothing_is_forgotten_on_closing(bench: _Bench) -> None:
         store.put_record("settings", b"key", b"value")
         generation = store.generation
     with bench.store() as store:
-        _require(_live(store) == _by_id(packets[:1]), "packets are here after reopening, and no dead ones")
-        _require(_withdrawals(store) == _by_id(ending), "withdrawals are here after reopening")
+        _require(live(store) == by_id(packets[:1]), "packets are here after reopening, and no dead ones")
+        _require(kept_withdrawals(store) == by_id(ending), "withdrawals are here after reopening")
         _require(store.get_record("settings", b"key") == b"value", "records are here after reopening")
         _require(store.generation >= generation, "the generation never goes back")
         _require(_verdicts(store, packets[:1]) == {Verdict.DUPLICATE}, "a duplicate is known after reopening")
@@ -134,7 +135,7 @@ def _one_packet_an_id_with_the_smallest_proof(bench: _Bench) -> None:
     pair = [observation(emitter, n) for n in range(2)]
     proofs = np.concatenate([signed(pair, emitter)[:1], signed(pair[::-1], emitter)[1:], signed(pair[:1], emitter)])
     proofs = np.sort(proofs.view(f"V{PACKET_SIZE_BYTES}")).view(PACKET_DTYPE)  # one body: ordered by proof
-    smallest = _by_id(proofs[:1])
+    smallest = by_id(proofs[:1])
     for number, order in enumerate(permutations(range(3))):
         with bench.beside(f"{number}").store() as store:
             expected, best = [], 3
@@ -145,11 +146,11 @@ def _one_packet_an_id_with_the_smallest_proof(bench: _Bench) -> None:
                 best = min(best, which)
             verdicts = [int(store.add(proofs[which : which + 1], day=DAY)[0]) for which in order]
             _require(verdicts == expected, "a packet that is here is a DUPLICATE, unless its proof is smaller")
-            _require(_live(store) == smallest, "the smallest proof stays")
+            _require(live(store) == smallest, "the smallest proof stays")
         with bench.beside(f"{number}-together").store() as store:
             together = store.add(proofs[list(order)], day=DAY).tolist()
             _require(together == expected, "copies in one array are judged one after the other")
-            _require(_live(store) == smallest, "the smallest proof of one array stays")
+            _require(live(store) == smallest, "the smallest proof of one array stays")
             _require(store.stats().packets == 1, "copies count once")
 
 
@@ -171,10 +172,12 @@ def _withdrawals_work_in_any_order(bench: _Bench) -> None:
             for array in arrays:
                 store.add(array, day=DAY)
             _require(
-                _live(store) == _by_id(packets[1:]),
+                live(store) == by_id(packets[1:]),
                 f"a withdrawal ends the packet it names, by its emitter alone ({name})",
             )
-            _require(_withdrawals(store) == _by_id(np.concatenate([ending, foreign])), f"withdrawals are kept ({name})")
+            _require(
+                kept_withdrawals(store) == by_id(np.concatenate([ending, foreign])), f"withdrawals are kept ({name})"
+            )
             _require(store.contains(id_of(target)).tolist() == [False], "contains denies a withdrawn packet")
             _require(not len(store.get(id_of(target))), "get does not give a withdrawn packet")
             _require(ids_of(store.get(packet_ids(ending))) == ids_of(ending), "get gives withdrawals too")
@@ -200,12 +203,12 @@ def _withdrawals_outlive_what_they_name(bench: _Bench) -> None:
         store.compact(DAY + 3_649)
         _require(_verdicts(store, packets, day=DAY + 3_649) == {Verdict.WITHDRAWN}, "a withdrawal outlives its packet")
         _require(store.expire(DAY + WITHDRAWAL_DAYS) == 1, "a withdrawal is dropped when nothing is left to name")
-        _require(_withdrawals(store) == {}, "a withdrawal is dropped when nothing is left to name")
+        _require(kept_withdrawals(store) == {}, "a withdrawal is dropped when nothing is left to name")
     for name, arrays in {"growing": [ending, later], "shrinking": [later, ending]}.items():
         with bench.beside(name).store() as store:
             for array in arrays:
                 store.add(array, day=DAY)
-            _require(_withdrawals(store) == _by_id(later), "of two withdrawals of one packet the later stays")
+            _require(kept_withdrawals(store) == by_id(later), "of two withdrawals of one packet the later stays")
             found = store.contains(np.concatenate([packet_ids(ending), packet_ids(later)]))
             _require(found.tolist() == [False, True], "a replaced withdrawal is gone")
 
@@ -222,16 +225,16 @@ def _nothing_expired_is_kept(bench: _Bench) -> None:
         _require(store.generation == generation, "the generation stands still when nothing changes")
         _require(store.expire(DAY + 300) == 290, "expire says how many it drops")
         _require(store.generation > generation, "the generation grows when packets expire")
-        _require(_live(store) == _by_id(packets[300:]), "expire drops what is dead and nothing else")
+        _require(live(store) == by_id(packets[300:]), "expire drops what is dead and nothing else")
         _require(store.stats().packets == 300, "what expired is not counted")
         _require(not store.contains(packet_ids(packets[10:20])).any(), "contains denies what expired")
         _require(not len(store.get(packet_ids(packets[10:20]))), "get does not give what expired")
     with bench.store() as store:
-        _require(_live(store) == _by_id(packets[300:]), "what expired stays away after reopening")
+        _require(live(store) == by_id(packets[300:]), "what expired stays away after reopening")
         again = _verdicts(store, packets[200:201], day=DAY)
         _require(again == {Verdict.STORED}, "each call is judged by its own day")
         store.compact(DAY + 400)
-        _require(_live(store) == _by_id(packets[400:]), "compact drops what is dead")
+        _require(live(store) == by_id(packets[400:]), "compact drops what is dead")
 
 
 def _what_is_dropped_may_come_back(bench: _Bench) -> None:
@@ -245,14 +248,14 @@ def _what_is_dropped_may_come_back(bench: _Bench) -> None:
         _require(store.generation == generation, "the generation stands still when nothing changes")
         _require(store.drop(np.concatenate([ids[::2], ids[:1]]), day=DAY) == 300, "drop says how many it let go")
         _require(store.generation > generation, "the generation grows when packets are dropped")
-        _require(_live(store) == _by_id(packets[1::2]), "drop lets go of what it names and nothing else")
+        _require(live(store) == by_id(packets[1::2]), "drop lets go of what it names and nothing else")
         _require(not store.contains(ids[::2]).any(), "contains denies what was dropped")
         _require(_verdicts(store, packets[:1]) == {Verdict.STORED}, "what was dropped is STORED when it comes back")
         store.drop(ids[:1], day=DAY)
     with bench.store() as store:
-        _require(_live(store) == _by_id(packets[1::2]), "what was dropped stays away after reopening")
+        _require(live(store) == by_id(packets[1::2]), "what was dropped stays away after reopening")
         _require(_verdicts(store, packets[::2]) == {Verdict.STORED}, "what was dropped is STORED when it comes back")
-        _require(_live(store) == _by_id(packets), "what was dropped and came back is here")
+        _require(live(store) == by_id(packets), "what was dropped and came back is here")
         _require(store.check() == [], "check finds nothing wrong after a drop")
 
 
@@ -295,7 +298,7 @@ def _order_has_no_meaning(bench: _Bench) -> None:
             for part in np.array_split(rng.permutation(len(everything)), 1 + 3 * number):
                 store.add(everything[part], day=DAY)
             store.expire(DAY + 1)
-            outcomes.append((_live(store), _withdrawals(store)))
+            outcomes.append((live(store), kept_withdrawals(store)))
     _require(all(outcome == outcomes[0] for outcome in outcomes), "any order and grouping leaves the same")
 
 
@@ -312,8 +315,8 @@ def _a_full_store_keeps_all_or_nothing(bench: _Bench) -> None:
                 store.add(packets, day=DAY)
             except StoreFullError:
                 break
-            added |= _by_id(packets)
-        _require(_live(store) == added, "a write that fails leaves nothing behind and loses nothing")
+            added |= by_id(packets)
+        _require(live(store) == added, "a write that fails leaves nothing behind and loses nothing")
         _require(store.generation == generation, "a write that fails leaves the generation alone")
         _require(_verdicts(store, packets[:0]) == set(), "a full store goes on answering")
         records = {b"0": b"small", **{b"%d" % n: bytes(SMALL_STORE_BYTES // 4) for n in range(1, 9)}}
@@ -321,7 +324,7 @@ def _a_full_store_keeps_all_or_nothing(bench: _Bench) -> None:
         _require(list(store.records("table")) == [], "records that find no room are not written in part")
         _require(store.check() == [], "check finds nothing wrong with a full store")
     with bench.store() as store:
-        _require(_live(store) == added, "a full store is whole after reopening")
+        _require(live(store) == added, "a full store is whole after reopening")
 
 
 def _iterators_are_snapshots(bench: _Bench) -> None:
@@ -340,19 +343,19 @@ def _iterators_are_snapshots(bench: _Bench) -> None:
         seen += list(scan)
         ids = [row.tobytes() for block in seen for row in packet_ids(block)]
         _require(len(set(ids)) == len(ids), "scan gives no packet twice, whatever happens meanwhile")
-        _require(set(_live(store)) - ids_of(late) <= set(ids), "scan gives all that lived throughout")
+        _require(set(live(store)) - ids_of(late) <= set(ids), "scan gives all that lived throughout")
         _require(set(ids) <= ids_of(packets), "scan gives nothing that came later")
-        _require(_withdrawals(store) == _by_id(ending), "withdrawals come in arrays of any number")
+        _require(kept_withdrawals(store) == by_id(ending), "withdrawals come in arrays of any number")
         _require(store.check() == [], "check finds nothing wrong after many withdrawals")
-        dead = ids_of(packets) - set(_live(store))
+        dead = ids_of(packets) - set(live(store))
         _require(
             not {row.tobytes() for block in seen[1:] for row in packet_ids(block)} & dead, "scan gives nothing dead"
         )
-        before = _live(store)
+        before = live(store)
         scan = store.scan()
         next(scan)["nonce"] ^= 1
-        _joined(scan)
-        _require(_live(store) == before, "arrays are copies: changing one does not change the store")
+        joined(scan)
+        _require(live(store) == before, "arrays are copies: changing one does not change the store")
 
 
 def _compacting_loses_nothing_and_erases(bench: _Bench) -> None:
@@ -370,8 +373,8 @@ def _compacting_loses_nothing_and_erases(bench: _Bench) -> None:
         _require(dead.dead_since in {None, DAY + 3}, "dead_since is the day from which bytes wait for compact")
         generation = store.generation
         store.compact(DAY + 4)
-        _require(_live(store) == _by_id(packets), "compact keeps all that lives")
-        _require(_withdrawals(store) == _by_id(ending), "compact keeps withdrawals")
+        _require(live(store) == by_id(packets), "compact keeps all that lives")
+        _require(kept_withdrawals(store) == by_id(ending), "compact keeps withdrawals")
         _require(list(store.records("table")) == [(b"key", b"value")], "compact keeps records")
         _require(store.generation >= generation, "compact keeps the generation")
         stats = store.stats()
@@ -380,7 +383,7 @@ def _compacting_loses_nothing_and_erases(bench: _Bench) -> None:
         files = [path for path in bench.directory.rglob("*") if path.is_file()]
         _require(not any(secret.nonce in path.read_bytes() for path in files), "compact erases what was withdrawn")
     with bench.store() as store:
-        _require(_live(store) == _by_id(packets), "what compact wrote is here after reopening")
+        _require(live(store) == by_id(packets), "what compact wrote is here after reopening")
 
 
 def _records_are_kept_by_table_and_key(bench: _Bench) -> None:
@@ -421,7 +424,7 @@ def _wrong_arguments_are_refused(bench: _Bench) -> None:
         ]
         for call in calls:
             _raises(UsageError, "store-argument", call)
-        _require(_live(store) == {}, "a refused call changes nothing")
+        _require(live(store) == {}, "a refused call changes nothing")
 
 
 def _a_closed_store_says_so(bench: _Bench) -> None:
@@ -486,24 +489,6 @@ def _raises(error: type[FingerpostError], code: str, call: Callable[[], object])
         _require(caught.code == code, f"the code of the {error.__name__} is {code}, not {caught.code}")
     else:
         raise AssertionError(f"broken promise: {error.__name__} ({code}) is raised where the port says so")
-
-
-def _joined(blocks: Iterable[Packets]) -> Packets:
-    return np.concatenate([np.empty(0, PACKET_DTYPE), *blocks])
-
-
-def _by_id(packets: Packets) -> dict[bytes, bytes]:
-    found = {row.tobytes(): packet.tobytes() for row, packet in zip(packet_ids(packets), packets, strict=True)}
-    _require(len(found) == len(packets), "a packet is here once")
-    return found
-
-
-def _live(store: PacketStore) -> dict[bytes, bytes]:
-    return _by_id(_joined(store.scan()))
-
-
-def _withdrawals(store: PacketStore) -> dict[bytes, bytes]:
-    return _by_id(_joined(store.withdrawals()))
 
 
 def _verdicts(store: PacketStore, packets: Packets, *, day: int = DAY) -> set[int]:

@@ -45,26 +45,26 @@ def test_a_record_is_refused_whatever_byte_of_it_changed() -> None:
         for bit in (0, 3, 7):
             changed = bytearray(encoded)
             changed[place] ^= 1 << bit
-            assert refusal(bytes(changed)) in {"record-invalid", "record-signature"}, place
+            assert refusal(bytes(changed)) in {"record-invalid", "holder-signature"}, place
 
 
 def test_a_record_that_is_cut_or_longer_is_refused_at_every_length() -> None:
     encoded = encode_record(record())
     for length in range(len(encoded)):
-        assert refusal(encoded[:length]) in {"record-invalid", "record-signature"}
-    assert refusal(encoded + b"\0") in {"record-invalid", "record-signature"}
+        assert refusal(encoded[:length]) in {"record-invalid", "holder-signature"}
+    assert refusal(encoded + b"\0") in {"record-invalid", "holder-signature"}
     assert refusal(bytes(RECORD_SIZE_BYTES_MAX + 1)) == "record-invalid"
 
 
 def test_a_record_holds_in_its_own_network_only() -> None:
     encoded = encode_record(record())
     for other in ("another", NETWORK_ID + " ", NETWORK_ID[:-1]):
-        assert refusal(encoded, network_id=other) == "record-signature"
+        assert refusal(encoded, network_id=other) == "holder-signature"
 
 
 def test_a_record_signed_by_another_key_is_refused() -> None:
     forged = record().signed(lambda statement: holder_key(2).sign(statement).signature, network_id=NETWORK_ID)
-    assert refusal(encode_record(forged)) == "record-signature"
+    assert refusal(encode_record(forged)) == "holder-signature"
 
 
 def test_a_record_is_believed_from_its_skew_before_until_its_lifetime_after() -> None:
