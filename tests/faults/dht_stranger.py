@@ -22,7 +22,7 @@ from fingerpost.directory._opendht import network_number, split_host
 ROOT = Path(__file__).resolve().parents[2]
 LEAVE_SECONDS_MAX = 10
 AT_ONCE = 64
-RUNNERS = []
+RUNNERS: list[object] = []
 
 
 class Stranger:
@@ -53,10 +53,12 @@ class Stranger:
         """Write values into a region; return how many were taken by another node."""
         async with self.turn:
             request = msgspec.msgpack.encode([region_key, values])
+            assert self.process.stdin is not None
             self.process.stdin.write(len(request).to_bytes(4, "big") + request)
             return await self._answer()
 
     async def leave(self) -> None:
+        assert self.process.stdin is not None
         self.process.stdin.close()
         try:
             await asyncio.wait_for(self.process.wait(), LEAVE_SECONDS_MAX)
@@ -65,6 +67,7 @@ class Stranger:
             await self.process.wait()
 
     async def _answer(self) -> int:
+        assert self.process.stdout is not None
         return int.from_bytes(await asyncio.wait_for(self.process.stdout.readexactly(4), 60), "big")
 
 

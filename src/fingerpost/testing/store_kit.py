@@ -175,9 +175,7 @@ def _withdrawals_work_in_any_order(bench: _Bench) -> None:
                 live(store) == by_id(packets[1:]),
                 f"a withdrawal ends the packet it names, by its emitter alone ({name})",
             )
-            _require(
-                kept_withdrawals(store) == by_id(np.concatenate([ending, foreign])), f"withdrawals are kept ({name})"
-            )
+            _require(kept_withdrawals(store) == by_id(joined([ending, foreign])), f"withdrawals are kept ({name})")
             _require(store.contains(id_of(target)).tolist() == [False], "contains denies a withdrawn packet")
             _require(not len(store.get(id_of(target))), "get does not give a withdrawn packet")
             _require(ids_of(store.get(packet_ids(ending))) == ids_of(ending), "get gives withdrawals too")
