@@ -23,6 +23,7 @@ from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
 
 LINKS_MAX = 1_024  # connections that this end opened; one more ends the oldest
+_CONTEXTS: set[zmq.asyncio.Context] = set()  # A context that is collected while a socket is open stops the interpreter.
 
 
 async def open_zeromq(options: CarrierOptions) -> ZeroMqCarrier:
@@ -65,6 +66,7 @@ class ZeroMqCarrier:
             counts=CarrierCounts(),
             inbox=Inbox(FRAMES_WAITING_MAX),
         )
+        _CONTEXTS.add(gate.context)
         carrier = cls(gate)
         if options.listen:
             carrier._door = Door(gate)
@@ -113,6 +115,7 @@ class ZeroMqCarrier:
                 self._door.close()
             for link in self._links.values():
                 link.close()
+            _CONTEXTS.discard(self._gate.context)
         await asyncio.shield(self._closing)
 
     async def _send(self, frame: bytes, to: Peer) -> None:

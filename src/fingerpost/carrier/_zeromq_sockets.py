@@ -88,7 +88,7 @@ def pending_events(monitor: AsyncSocket) -> Iterator[tuple[zmq.Event, int]]:
         if receiving.exception() is not None:
             return
         message = parse_monitor_message(receiving.result())
-        yield zmq.Event(message["event"]), message["value"]
+        yield zmq.Event(message["event"]), int(message["value"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
