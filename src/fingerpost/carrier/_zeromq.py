@@ -23,6 +23,7 @@ from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
 
 LINKS_MAX = 1_024  # connections that this end opened; one more ends the oldest
+_CONTEXTS: set[zmq.asyncio.Context] = set()  # A context that is collected while a socket is open stops the interpreter.
 
 
 async def open_zeromq(options: CarrierOptions) -> ZeroMqCarrier:
@@ -65,6 +66,7 @@ class ZeroMqCarrier:
             counts=CarrierCounts(),
             inbox=Inbox(FRAMES_WAITING_MAX),
         )
+        _CONTEXTS.add(gate.context)
         carrier = cls(gate)
         if options.listen:
             carrier._door = Door(gate)
@@ -106,16 +108,15 @@ class ZeroMqCarrier:
     async def close(self) -> None:
         """Drop every connection, with the frames that wait on it."""
         if self._closing is None:
-            self._closing = asyncio.ensure_future(self._close())
+            # With every socket closed this ends at once. It is not done here, so that a wait for it can end.
+            self._closing = asyncio.ensure_future(asyncio.to_thread(self._gate.context.term))
+            self._gate.inbox.close()
+            if self._door is not None:
+                self._door.close()
+            for link in self._links.values():
+                link.close()
+            _CONTEXTS.discard(self._gate.context)
         await asyncio.shield(self._closing)
-
-    async def _close(self) -> None:
-        self._gate.inbox.close()
-        if self._door is not None:
-            await self._door.close()
-        await asyncio.gather(*(link.close() for link in self._links.values()))
-        self._links.clear()
-        await asyncio.to_thread(self._gate.context.term)  # With every socket closed it ends at once.
 
     async def _send(self, frame: bytes, to: Peer) -> None:
         """Use one connection while it lasts, so that frames stay in order; an own one before one of the peer's."""
@@ -129,10 +130,10 @@ class ZeroMqCarrier:
             return
         if to.address is None:
             raise unreachable(to, "it is not connected")
-        link = await self._link_to(to, to.address)
+        link = self._link_to(to, to.address)
         await link.send(frame)
 
-    async def _link_to(self, to: Peer, address: Address) -> Link:
+    def _link_to(self, to: Peer, address: Address) -> Link:
         """Return the link to an address, which is opened after a pause if the last one did not hold."""
         former = self._links.pop(to.public_key, None)
         if former is not None and former.address == address and not former.is_over:
@@ -149,7 +150,7 @@ class ZeroMqCarrier:
         if len(self._links) > LINKS_MAX:
             ending.append(self._links.pop(next(iter(self._links))))
         for old in ending:
-            await old.close()
+            old.close()
         return link
 
     def _require_open(self) -> None:

@@ -23,7 +23,6 @@ from fingerpost.carrier._zeromq_sockets import (
     HELLO_SECONDS_MAX,
     AsyncSocket,
     TcpConnection,
-    cancel,
     is_endpoint,
     new_socket,
     pending_events,
@@ -105,9 +104,10 @@ class Door:
         steps = (self._watch(), self._read(), self._inspect())
         self._tasks = [asyncio.create_task(step) for step in steps]
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Stop listening and drop every connection."""
-        await cancel(*self._tasks)
+        for task in self._tasks:
+            task.cancel()
         for session in self._sessions.values():
             session.is_gone = True  # A send that waits for one of them ends.
         for opened in self._sockets:
@@ -212,8 +212,8 @@ class Door:
             session = self._sessions.get(parts[0].bytes) or self._new_session(parts)
             try:
                 await self._handle(session, parts)
-            except (NetworkError, zmq.ZMQError):
-                raise  # This carrier is being closed.
+            except NetworkError:
+                return  # This carrier was closed.
             except Exception:  # Whatever one peer provokes, the others are served.
                 _LOG.exception("a message was not understood")
                 self.cut(session, "message-malformed")
@@ -221,7 +221,10 @@ class Door:
     def _new_session(self, parts: list[zmq.Frame]) -> Session:
         """Find out which connection a routing id belongs to."""
         self._handle_events()
-        connection = self._connections.get(int(parts[-1].get("__fd")))
+        try:
+            connection = self._connections.get(int(parts[-1].get("__fd")))
+        except zmq.ZMQError:
+            connection = None  # Old versions of the protocol say nothing about a connection. Its time will run out.
         session = self._sessions[parts[0].bytes] = Session(parts[0].bytes, connection)
         if connection is None or connection.session is not None:
             # The connection of this message has ended, and its descriptor may be another's by now.
