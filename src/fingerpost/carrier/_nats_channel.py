@@ -3,9 +3,10 @@
 Both ends have a static X25519 key (the listener's stands in its holder record as channel key) and make a fresh one for
 each channel. From the two agreements fresh-fresh and fresh-static(listener) follow one key for each direction, so only
 the holder of the listener's key can read or answer, and what is recorded stays closed when that key leaks later.
-Messages are sealed with ``crypto_box_afternm`` under a counter: ::
+The agreements are NaCl's box; what follows is sealed by AES-256-GCM under a counter, which takes an eighth of the time
+of NaCl's own cipher on whole parts of a frame: ::
 
-    counter (8 bytes) | box of: kind (1 byte), body
+    counter (8 bytes) | kind (1 byte) | sealed body, tag (16 bytes) over all of it
 
 A receiver takes exactly the next counter. An older one is a replay and is dropped; a later one means that something
 was lost, which ends the channel.
@@ -17,6 +18,8 @@ import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from nacl import bindings
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey
@@ -24,9 +27,10 @@ from nacl.public import PrivateKey
 from fingerpost.carrier.base import CHANNEL_KEY_SIZE_BYTES as KEY_SIZE_BYTES
 
 COUNTER_SIZE_BYTES = 8
-OVERHEAD_BYTES = COUNTER_SIZE_BYTES + 16 + 1  # the tag of Poly1305, and the kind
+HEADER_SIZE_BYTES = COUNTER_SIZE_BYTES + 1
+OVERHEAD_BYTES = HEADER_SIZE_BYTES + 16  # the tag of GCM
 
-_NONCE_PADDING = bytes(bindings.crypto_box_NONCEBYTES - COUNTER_SIZE_BYTES)
+_NONCE_PADDING = bytes(12 - COUNTER_SIZE_BYTES)
 _FIRST_NONCE = bytes(bindings.crypto_box_NONCEBYTES)
 _OPENING = b"fingerpost nats opening\0"
 
@@ -56,28 +60,27 @@ class SealedChannel:
     """One end of an open channel."""
 
     def __init__(self, send_key: bytes, receive_key: bytes) -> None:
-        self._send_key = send_key
-        self._receive_key = receive_key
+        self._sealing = AESGCM(send_key)
+        self._opening = AESGCM(receive_key)
         self._sent = 0
         self._received = 0
 
-    def seal(self, kind: Kind, body: bytes = b"") -> bytes:
+    def seal(self, kind: Kind, body: bytes | memoryview = b"") -> bytes:
         """Return the next message to send."""
         counter = self._sent.to_bytes(COUNTER_SIZE_BYTES, "big")
         self._sent += 1
-        return counter + bindings.crypto_box_afternm(bytes([kind]) + body, _NONCE_PADDING + counter, self._send_key)
+        header = counter + bytes([kind])
+        return header + self._sealing.encrypt(_NONCE_PADDING + counter, body, header)
 
     def open(self, message: bytes) -> tuple[Kind, bytes] | Problem:
         """Open a message, which may be hostile, replayed, or not the next one."""
         if len(message) < OVERHEAD_BYTES:
             return Problem("sealed-message")
-        counter = message[:COUNTER_SIZE_BYTES]
+        header, counter = message[:HEADER_SIZE_BYTES], message[:COUNTER_SIZE_BYTES]
         try:
-            opened = bindings.crypto_box_open_afternm(
-                message[COUNTER_SIZE_BYTES:], _NONCE_PADDING + counter, self._receive_key
-            )
-            kind = Kind(opened[0])
-        except (CryptoError, ValueError):
+            body = self._opening.decrypt(_NONCE_PADDING + counter, memoryview(message)[HEADER_SIZE_BYTES:], header)
+            kind = Kind(header[-1])
+        except (InvalidTag, ValueError):
             return Problem("sealed-message")
         number = int.from_bytes(counter, "big")
         if number < self._received:
@@ -85,7 +88,7 @@ class SealedChannel:
         if number > self._received:
             return Problem("messages-lost", ends=True)
         self._received += 1
-        return kind, opened[1:]
+        return kind, body
 
 
 class OpenerKeys:

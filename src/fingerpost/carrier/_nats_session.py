@@ -82,7 +82,7 @@ class Session:
                 await self._credit.wait()
             self._sent += len(part) + PART_COST_BYTES
             last = start + PART_SIZE_BYTES_MAX >= len(frame)
-            await self._say(Kind.LAST_PART if last else Kind.PART, bytes(part))
+            await self._say(Kind.LAST_PART if last else Kind.PART, part)
 
     async def stay_alive(self) -> None:
         """Give signs of life until cancelled, and end the session when the other end gives none."""
@@ -120,7 +120,7 @@ class Session:
             self._frames.put_nowait((b"".join(self._parts), self._cost))
             self._parts, self._size, self._cost = [], 0, 0
 
-    async def _say(self, kind: Kind, body: bytes = b"") -> None:
+    async def _say(self, kind: Kind, body: bytes | memoryview = b"") -> None:
         async with self._saying:
             self._last_said = asyncio.get_running_loop().time()
             await self._publish(self._channel.seal(kind, body))
