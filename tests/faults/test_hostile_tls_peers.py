@@ -24,7 +24,6 @@ from fingerpost.carrier._tls import split_endpoint
 from fingerpost.carrier.base import Address, Carrier, Peer
 from fingerpost.errors import NetworkError
 from fingerpost.limits import FRAME_SIZE_BYTES_MAX
-from fingerpost.testing.channel_identities import NumberedIdentity
 from tests.faults.hostile_peers import GOOD, HOSTILE, NODE, OPTIONS, STRANGER, Open, a_node, counted
 
 on_both = pytest.mark.parametrize("open_carrier", [open_grpc_carrier, open_flight_carrier])
@@ -273,6 +272,27 @@ def test_a_flight_member_that_reads_nothing_cannot_keep_the_node_from_closing() 
     asyncio.run(main())
 
 
+def test_a_member_that_stalls_in_a_cell_cannot_keep_the_node_from_closing() -> None:
+    cell = pa.table({"packet": pa.array([bytes(FRAME_SIZE_BYTES_MAX)] * 64)})
+
+    async def main() -> None:
+        node = await open_flight_carrier(replace(OPTIONS, settings={"read_cell": {b"cell": cell}.__getitem__}))
+        with flight_client(node.address) as client:
+            reader = await asyncio.to_thread(begin_to_read, client, node.address)
+            async with asyncio.timeout(20):
+                await node.close()
+            with pytest.raises(flight.FlightError):
+                await asyncio.to_thread(reader.read_all)
+
+    def begin_to_read(client: flight.FlightClient, address: Address) -> Any:
+        options = flight.FlightCallOptions(headers=bearer(flight_token(client, address)))
+        reader = client.do_get(flight.Ticket(b"cell"), options)
+        assert reader.schema == cell.schema
+        return reader
+
+    asyncio.run(main())
+
+
 def test_a_flight_member_holds_no_more_than_a_few_calls() -> None:
     def attack(address: Address) -> None:
         with flight_client(address) as client:
@@ -351,12 +371,13 @@ def act(client: flight.FlightClient, kind: str, body: bytes) -> bytes:
     return bytes(result.body.to_pybytes())
 
 
-def flight_stream(
-    client: flight.FlightClient, address: Address, identity: NumberedIdentity = HOSTILE
-) -> tuple[Any, Any]:
+def flight_token(client: flight.FlightClient, address: Address) -> bytes:
     greeting = greeting_for("flight", address.channel_key, act(client, "challenge", b""))
-    token = act(client, "token", greeting.challenge + greeting.hello(identity))[96:]
-    options = flight.FlightCallOptions(headers=bearer(token))
+    return act(client, "token", greeting.challenge + greeting.hello(HOSTILE))[96:]
+
+
+def flight_stream(client: flight.FlightClient, address: Address) -> tuple[Any, Any]:
+    options = flight.FlightCallOptions(headers=bearer(flight_token(client, address)))
     writer, reader = client.do_exchange(flight.FlightDescriptor.for_command(b"frames"), options)
     writer.begin(pa.schema([]))
     return writer, reader
