@@ -106,16 +106,14 @@ class ZeroMqCarrier:
     async def close(self) -> None:
         """Drop every connection, with the frames that wait on it."""
         if self._closing is None:
-            self._closing = asyncio.ensure_future(self._close())
+            # With every socket closed this ends at once. It is not done here, so that a wait for it can end.
+            self._closing = asyncio.ensure_future(asyncio.to_thread(self._gate.context.term))
+            self._gate.inbox.close()
+            if self._door is not None:
+                self._door.close()
+            for link in self._links.values():
+                link.close()
         await asyncio.shield(self._closing)
-
-    async def _close(self) -> None:
-        self._gate.inbox.close()
-        if self._door is not None:
-            await self._door.close()
-        await asyncio.gather(*(link.close() for link in self._links.values()))
-        self._links.clear()
-        await asyncio.to_thread(self._gate.context.term)  # With every socket closed it ends at once.
 
     async def _send(self, frame: bytes, to: Peer) -> None:
         """Use one connection while it lasts, so that frames stay in order; an own one before one of the peer's."""
@@ -129,10 +127,10 @@ class ZeroMqCarrier:
             return
         if to.address is None:
             raise unreachable(to, "it is not connected")
-        link = await self._link_to(to, to.address)
+        link = self._link_to(to, to.address)
         await link.send(frame)
 
-    async def _link_to(self, to: Peer, address: Address) -> Link:
+    def _link_to(self, to: Peer, address: Address) -> Link:
         """Return the link to an address, which is opened after a pause if the last one did not hold."""
         former = self._links.pop(to.public_key, None)
         if former is not None and former.address == address and not former.is_over:
@@ -149,7 +147,7 @@ class ZeroMqCarrier:
         if len(self._links) > LINKS_MAX:
             ending.append(self._links.pop(next(iter(self._links))))
         for old in ending:
-            await old.close()
+            old.close()
         return link
 
     def _require_open(self) -> None:

@@ -23,7 +23,6 @@ from fingerpost.carrier._zeromq_sockets import (
     HELLO_SECONDS_MAX,
     AsyncSocket,
     TcpConnection,
-    cancel,
     is_endpoint,
     new_socket,
     pending_events,
@@ -105,9 +104,10 @@ class Door:
         steps = (self._watch(), self._read(), self._inspect())
         self._tasks = [asyncio.create_task(step) for step in steps]
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Stop listening and drop every connection."""
-        await cancel(*self._tasks)
+        for task in self._tasks:
+            task.cancel()
         for session in self._sessions.values():
             session.is_gone = True  # A send that waits for one of them ends.
         for opened in self._sockets:

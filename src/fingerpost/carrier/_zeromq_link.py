@@ -17,7 +17,6 @@ from fingerpost.carrier._zeromq_hello import NONCE_SIZE_BYTES, Channel, opening
 from fingerpost.carrier._zeromq_sockets import (
     CONNECT_SECONDS_MAX,
     AsyncSocket,
-    cancel,
     is_endpoint,
     new_socket,
     pending_events,
@@ -41,13 +40,13 @@ class Link:
         self.was_open = False
         self.ended_at = float("-inf")  # on the clock of the event loop
         self._gate = gate
-        self._socket: AsyncSocket | None = None
+        self._sockets: list[AsyncSocket] = []  # the DEALER, then its events
         self._is_connected = False
         self._reason = "the connection was lost"
         loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = loop.create_future()
         self._ended: asyncio.Future[None] = loop.create_future()
-        self._task = loop.create_task(self._run(pause_seconds))
+        self._tasks = [loop.create_task(self._run(pause_seconds))]
 
     @property
     def is_over(self) -> bool:
@@ -58,9 +57,9 @@ class Link:
         """Hand a frame over once the link is open. Raises ``NetworkError``: ``carrier-unreachable``."""
         if not self._opened.done():
             await asyncio.wait({self._opened, self._ended}, return_when=asyncio.FIRST_COMPLETED)
-        if self._socket is None or self._ended.done():
+        if self._ended.done():
             raise unreachable(self.peer, self._reason)
-        sending: asyncio.Future[Any] = asyncio.ensure_future(self._socket.send(frame, copy=False))
+        sending: asyncio.Future[Any] = asyncio.ensure_future(self._sockets[0].send(frame, copy=False))
         try:
             if not sending.done():
                 await asyncio.wait({sending, self._ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -69,40 +68,40 @@ class Link:
         finally:
             sending.cancel()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """End the link; whoever waits in ``send`` gets ``carrier-unreachable``."""
-        await cancel(self._task)
-        self._end()  # A task that never ran does not get to its end.
-
-    def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for opened in self._sockets:  # Not one may stay open, or the context would wait for it for ever.
+            opened.close(linger=0)
         if not self._ended.done():
             self._ended.set_result(None)
             self.ended_at = asyncio.get_running_loop().time()
-        if self._socket is not None:
-            self._socket.close(linger=0)
-            self._socket = None
 
     async def _run(self, pause_seconds: float) -> None:
-        monitor = None
-        tasks: list[asyncio.Task[None]] = []
         try:
             self._check_address()
             await asyncio.sleep(pause_seconds)
-            self._socket = new_socket(self._gate.context, zmq.DEALER, self.address.endpoint)
-            self._socket.reconnect_ivl = -1
-            self._socket.connect_timeout = int(CONNECT_SECONDS_MAX * 1000)
-            self._gate.security.protect_opener(self._socket, self.address.channel_key)
-            monitor = self._socket.get_monitor_socket(_EVENTS)
-            self._socket.connect(f"tcp://{self.address.endpoint}")
-            tasks = [asyncio.create_task(self._watch(monitor)), asyncio.create_task(self._converse(self._socket))]
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            steps = [self._watch(self._connect()), self._converse(self._sockets[0])]
+            following = [asyncio.create_task(step) for step in steps]
+            self._tasks += following
+            await asyncio.wait(following, return_when=asyncio.FIRST_COMPLETED)
         except (zmq.ZMQError, OSError, _RefusalError) as error:
             self._reason = str(error)
         finally:
-            await cancel(*tasks)
-            if monitor is not None:
-                monitor.close(linger=0)
-            self._end()
+            self.close()
+
+    def _connect(self) -> AsyncSocket:
+        """Start connecting and return the socket of what happens."""
+        dealer = new_socket(self._gate.context, zmq.DEALER, self.address.endpoint)
+        self._sockets.append(dealer)
+        dealer.reconnect_ivl = -1
+        dealer.connect_timeout = int(CONNECT_SECONDS_MAX * 1000)
+        self._gate.security.protect_opener(dealer, self.address.channel_key)
+        monitor = dealer.get_monitor_socket(_EVENTS)
+        self._sockets.append(monitor)
+        dealer.connect(f"tcp://{self.address.endpoint}")
+        return monitor
 
     def _check_address(self) -> None:
         if not is_endpoint(self.address.endpoint):

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import zmq
 import zmq.asyncio
@@ -89,13 +89,6 @@ def pending_events(monitor: AsyncSocket) -> Iterator[tuple[zmq.Event, int]]:
             return
         message = parse_monitor_message(receiving.result())
         yield zmq.Event(message["event"]), message["value"]
-
-
-async def cancel(*tasks: asyncio.Task[Any]) -> None:
-    """End tasks and wait for them; what they raise does not matter any more."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
