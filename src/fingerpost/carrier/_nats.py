@@ -109,7 +109,9 @@ class NatsCarrier(LinkCarrier):
                 if self._options.listen:
                     inbox = self._inbox_of(self._options.identity.public_key)
                     await self._client.subscribe(inbox, cb=self._greet, pending_msgs_limit=OPENING_MESSAGES_MAX)
-                await self._client.flush()
+                # The library's first ping overtakes subscriptions that it has not written yet, its second does not.
+                for _ in range(2):
+                    await self._client.flush()
         except (*_LOST, ValueError) as error:
             await self._client.close()
             raise NetworkError(
