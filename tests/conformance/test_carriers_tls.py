@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.flight as flight
@@ -12,10 +14,13 @@ import pytest
 from fingerpost.carrier._flight import open_flight_carrier
 from fingerpost.carrier._grpc import open_grpc_carrier
 from fingerpost.carrier._hello import Greeting
+from fingerpost.carrier._nats import NatsCarrier, open_nats_carrier
 from fingerpost.carrier._tls import split_endpoint
-from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions
+from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions, Peer
+from fingerpost.errors import NetworkError
 from fingerpost.testing.carrier_kit import check_carrier
 from fingerpost.testing.channel_identities import NumberedIdentity
+from fingerpost.testing.nats_servers import NatsServers
 
 
 def test_the_grpc_carrier_keeps_every_promise() -> None:
@@ -24,6 +29,58 @@ def test_the_grpc_carrier_keeps_every_promise() -> None:
 
 def test_the_flight_carrier_keeps_every_promise() -> None:
     asyncio.run(check_carrier(open_flight_carrier))
+
+
+def test_the_nats_carrier_keeps_every_promise() -> None:
+    with NatsServers() as servers:
+
+        async def make(options: CarrierOptions) -> NatsCarrier:
+            return await open_nats_carrier(replace(options, settings={"servers": servers.urls}))
+
+        asyncio.run(check_carrier(make))
+
+
+def test_frames_go_on_when_the_nats_server_in_use_is_killed() -> None:
+    async def main(servers: NatsServers) -> None:
+        carriers = [await open_on(servers, number) for number in (1, 2)]
+        sender, receiver = carriers
+        to = Peer(public_key=NumberedIdentity(2).public_key, address=receiver.address)
+        arrived: list[int] = []
+
+        async def receive() -> None:
+            while True:
+                arrived.append(int.from_bytes((await receiver.receive()).frame[:8], "big"))
+
+        receiving = asyncio.ensure_future(receive())
+        number = 0
+        for killed in range(3):
+            before = len(arrived)
+            async with asyncio.timeout(30):
+                while len(arrived) < before + 20:
+                    with suppress(NetworkError):
+                        await sender.send(number.to_bytes(8, "big") + bytes(100_000), to=to)
+                    number += 1
+                    await asyncio.sleep(0.01)
+            if killed < 2:
+                servers.kill((sender if killed == 0 else receiver).server)
+        receiving.cancel()
+        assert arrived == sorted(set(arrived)), "in order, and none twice"
+        for carrier in carriers:
+            await carrier.close()
+
+    async def open_on(servers: NatsServers, number: int) -> NatsCarrier:
+        options = CarrierOptions(
+            identity=NumberedIdentity(number),
+            network_id="cluster",
+            listen="yes",
+            admits=lambda _public_key: True,
+            settings={"servers": servers.urls},
+        )
+        return await open_nats_carrier(options)
+
+    with NatsServers(3) as servers:
+        asyncio.run(main(servers))
+        assert len(servers.urls) == 1
 
 
 def test_any_arrow_client_reads_a_cell_once_it_has_proved_an_admitted_identity() -> None:

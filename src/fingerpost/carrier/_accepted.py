@@ -36,6 +36,7 @@ class AcceptedConnections:
         self._counts = counts
         self._since: dict[Remote, float] = {}
         self._proven: set[Remote] = set()
+        self._refused: set[Remote] = set()
 
     def prove(self, peer: str) -> None:
         """Keep the connection of a peer, named as gRPC does (``ipv4:127.0.0.1:40000``): it has proved who it is."""
@@ -57,11 +58,12 @@ class AcceptedConnections:
             if remote in self._proven:
                 continue
             if now - seen[remote] > HELLO_SECONDS_MAX:
-                self._refuse(connection, "hello-timeout")
+                self._refuse(connection, remote, "hello-timeout")
             elif _bytes_received(connection) > UNPROVEN_SIZE_BYTES_MAX:
-                self._refuse(connection, "hello-too-large")
+                self._refuse(connection, remote, "hello-too-large")
         self._since = seen
         self._proven.intersection_update(seen)
+        self._refused.intersection_update(seen)
         self._thin_out()
 
     def end(self, peer: str = "") -> None:
@@ -72,15 +74,17 @@ class AcceptedConnections:
                 _shut_down(connection)
 
     def _thin_out(self) -> None:
-        unproven = sorted((since, remote) for remote, since in self._since.items() if remote not in self._proven)
+        settled = self._proven | self._refused
+        unproven = sorted((since, remote) for remote, since in self._since.items() if remote not in settled)
         crowd = {remote for _since, remote in unproven[: max(0, len(unproven) - PENDING_HELLOS_MAX)]}
         if crowd:
             for connection, remote in _connections(self._port):
                 if remote in crowd:
-                    self._refuse(connection, "hello-crowded")
+                    self._refuse(connection, remote, "hello-crowded")
 
-    def _refuse(self, connection: socket.socket, reason: str) -> None:
-        if _shut_down(connection):
+    def _refuse(self, connection: socket.socket, remote: Remote, reason: str) -> None:
+        if _shut_down(connection) and remote not in self._refused:
+            self._refused.add(remote)
             self._counts.refuse(reason)
 
 

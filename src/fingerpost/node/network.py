@@ -23,6 +23,7 @@ _BUILT_IN = {
     CARRIERS_GROUP: {
         "flight": "fingerpost.carrier._flight:open_flight_carrier",
         "grpc": "fingerpost.carrier._grpc:open_grpc_carrier",
+        "nats": "fingerpost.carrier._nats:open_nats_carrier",
         "zeromq": "fingerpost.carrier._zeromq:open_zeromq",
         "zeromq-unencrypted": "fingerpost.carrier._zeromq:open_zeromq_unencrypted",
     },

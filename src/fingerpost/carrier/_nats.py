@@ -1,0 +1,296 @@
+"""A carrier over NATS servers: sealed channels between nodes that all connect to the same server or cluster.
+
+The servers are infrastructure that is trusted for liveness and for who talks to whom when and how much, nothing else:
+frames are sealed between the nodes (``_nats_channel``), and both ends prove their identity inside. ::
+
+    <network>.node.<node id>                            where a node that listens gets openings
+    <network>.node.<node id>.<instance>.<session>       where one end of one session gets its messages
+
+    opener -> listener   opening: a fresh key, and proof that the opener knows the listener's channel key
+    listener -> opener   the listener's fresh key, then the first sealed message; only the channel key makes it
+    opener -> listener   sealed: ChannelProof of the opener, bound to all three keys
+    listener -> opener   sealed: ChannelProof of the listener, once the opener is admitted
+
+An endpoint is ``nats:<node id in hex>``. ``listen`` has no host and port here: anything but the empty string means yes.
+Settings:
+
+``servers``           list of URLs such as ``nats://127.0.0.1:4222``; required
+``tls``               an ssl.SSLContext, ``tls_hostname`` the name it expects
+``user_credentials``  path of a NATS credentials file
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from fingerpost.carrier._hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX
+from fingerpost.carrier._links import CLOSE_SECONDS_MAX, Link, LinkCarrier
+from fingerpost.carrier._nats_channel import Kind, ListenerKeys, OpenerKeys, SealedChannel
+from fingerpost.carrier._nats_session import Session
+from fingerpost.carrier.base import Address, CarrierOptions, Peer
+from fingerpost.carrier.frame import unreachable
+from fingerpost.carrier.proof import ChannelBinding, check_proof, make_proof
+from fingerpost.errors import NetworkError
+from fingerpost.ids import PublicKey, node_id
+
+NAME = "nats"
+ENDPOINT_SCHEME = "nats:"
+CONNECT_SECONDS_MAX = 8.0
+ANSWER_SECONDS_MAX = 1.5  # of one step of the handshake
+RECONNECT_SECONDS: Any = 0.2  # between two attempts at one server; the library says int and takes what sleep takes
+OPENING_MESSAGES_MAX = 1_024  # that wait to be looked at; the library drops what comes on top
+
+_SETTINGS = {"servers", "tls", "tls_hostname", "user_credentials"}
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_LOST = (nats.errors.Error, OSError)
+_FRESH_KEY_BYTES = 32
+
+Handler = Callable[[bytes | None, str], None]  # of a message and where its sender is; None when nobody was there
+
+
+async def open_nats_carrier(options: CarrierOptions) -> NatsCarrier:
+    """Open a NATS carrier; see ``fingerpost.carrier.base.CarrierFactory``."""
+    carrier = NatsCarrier(options)
+    await carrier.connect()
+    return carrier
+
+
+class NatsCarrier(LinkCarrier):
+    """Sealed channels over NATS; see ``fingerpost.carrier.base.Carrier``."""
+
+    def __init__(self, options: CarrierOptions) -> None:
+        super().__init__(options)
+        network = options.network_id
+        # Two networks whose names meet in one subject still cannot open each other's openings.
+        self._network = network if _PLAIN_NAME.fullmatch(network) else f"x-{network.encode().hex()}"
+        self._keys = ListenerKeys(network, options.identity.channel_secret(b"nats box"))
+        self._instance = f"{self._inbox_of(options.identity.public_key)}.{secrets.token_hex(8)}"
+        self._client = Client()
+        self._handlers: dict[str, Handler] = {}
+        self._hellos: dict[str, asyncio.Timeout] = {}
+
+    @property
+    def server(self) -> str:
+        """Return the URL of the server that is used now, or nothing between two."""
+        return self._client.connected_url.geturl() if self._client.connected_url else ""
+
+    async def connect(self) -> None:
+        """Connect to a server and listen. Raises ``NetworkError``: ``carrier-settings``, ``listen-failed``."""
+        settings = dict(self._options.settings)
+        unknown = set(settings) - _SETTINGS
+        servers = settings.pop("servers", None)
+        if unknown or not servers or isinstance(servers, str):
+            raise NetworkError(
+                "carrier-settings",
+                f"NATS has no settings {', '.join(sorted(unknown))}" if unknown else "NATS needs a list of servers",
+                hint="settings are servers, tls, tls_hostname and user_credentials",
+            )
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                await self._client.connect(
+                    servers=list(servers),
+                    error_cb=self._note_error,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=RECONNECT_SECONDS,
+                    ping_interval=5,
+                    no_echo=False,
+                    **settings,
+                )
+                await self._client.subscribe(f"{self._instance}.*", cb=self._route)
+                if self._options.listen:
+                    inbox = self._inbox_of(self._options.identity.public_key)
+                    await self._client.subscribe(inbox, cb=self._greet, pending_msgs_limit=OPENING_MESSAGES_MAX)
+                # The library's first ping overtakes subscriptions that it has not written yet, its second does not.
+                for _ in range(2):
+                    await self._client.flush()
+        except (*_LOST, ValueError) as error:
+            await self._client.close()
+            raise NetworkError(
+                "listen-failed", f"no NATS server answers: {error or 'in time'}", hint="check servers and credentials"
+            ) from None
+        if self._options.listen:
+            endpoint = f"{ENDPOINT_SCHEME}{node_id(self._options.identity.public_key).hex()}"
+            self._address = Address(endpoint=endpoint, channel_key=self._keys.public)
+
+    async def _dial(self, peer: Peer, address: Address) -> Link:
+        if address.endpoint != f"{ENDPOINT_SCHEME}{node_id(peer.public_key).hex()}":
+            self._counts.refuse("endpoint")
+            raise unreachable(peer, "the endpoint is that of another node")
+        keys = OpenerKeys(self._options.network_id, address.channel_key)
+        opening = keys.opening()
+        if opening is None:
+            self._counts.refuse("channel-key")
+            raise unreachable(peer, "its channel key is none")
+        here = f"{self._instance}.{secrets.token_hex(16)}"
+        answers: asyncio.Queue[tuple[bytes | None, str]] = asyncio.Queue(4)
+        self._handlers[here] = lambda message, there: None if answers.full() else answers.put_nowait((message, there))
+        try:
+            await self._publish(self._inbox_of(peer.public_key), opening, here)
+            message, there = await self._answer(answers)
+            fresh = message[:_FRESH_KEY_BYTES]
+            channel = keys.channel(fresh)
+            if channel is None or channel.open(message[_FRESH_KEY_BYTES:]) != (Kind.CHALLENGE, b""):
+                self._counts.refuse("channel-key")
+                raise unreachable(peer, "what answers there has another key")
+            await self._prove(peer, there, here, channel, answers, (keys.public, address.channel_key, fresh))
+        except BaseException:
+            del self._handlers[here]
+            raise
+        return self._link_up(Link(peer.public_key, address=address), channel, here=here, there=there)
+
+    async def _prove(
+        self,
+        peer: Peer,
+        there: str,
+        here: str,
+        channel: SealedChannel,
+        answers: asyncio.Queue[tuple[bytes | None, str]],
+        keys: tuple[bytes, bytes, bytes],
+    ) -> None:
+        proof = make_proof(self._options.identity, self._binding("opener", *keys))
+        await self._publish(there, channel.seal(Kind.HELLO, proof), here)
+        opened = channel.open((await self._answer(answers))[0])
+        if not isinstance(opened, tuple) or opened[0] not in (Kind.WELCOME, Kind.END):
+            raise ConnectionError("its answer cannot be read")
+        if opened[0] == Kind.END:
+            raise unreachable(peer, "it does not let this node in")
+        if check_proof(opened[1], self._binding("listener", *keys)) != peer.public_key:
+            self._counts.refuse("welcome-signature")
+            raise unreachable(peer, "another node answers there")
+
+    async def _answer(self, answers: asyncio.Queue[tuple[bytes | None, str]]) -> tuple[bytes, str]:
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            message, there = await answers.get()
+        if message is None or not there:
+            raise ConnectionError("it is not connected to these servers")
+        return message, there
+
+    async def _greet(self, message: Msg) -> None:
+        """Look at an opening; whatever it is, nothing waits for its sender."""
+        if not self._closed and self._is_node_subject(message.reply):
+            self._watch(self._serve(message.data, message.reply))
+        else:
+            self._counts.refuse("hello-reply")
+
+    async def _serve(self, opening: bytes, there: str) -> None:
+        answered = self._keys.answer(opening)
+        if answered is None:
+            self._counts.refuse("hello-channel-key")
+            return
+        channel, opener, fresh = answered
+        here = f"{self._instance}.{secrets.token_hex(16)}"
+        hello: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._handlers[here] = lambda message, _there: None if hello.done() else hello.set_result(message or b"")
+        peer: PublicKey | None = None
+        try:
+            async with asyncio.timeout(HELLO_SECONDS_MAX) as patience:
+                self._wait_in_line(here, patience)
+                await self._publish(there, fresh + channel.seal(Kind.CHALLENGE), here)
+                opened = channel.open(await hello)
+                keys = opener, self._keys.public, fresh
+                if isinstance(opened, tuple) and opened[0] == Kind.HELLO:
+                    peer = check_proof(opened[1], self._binding("opener", *keys))
+                if peer is None:
+                    self._counts.refuse("hello-signature")
+                elif not self._admits(peer):
+                    peer = None
+                    await self._publish(there, channel.seal(Kind.END), here)
+                else:
+                    proof = make_proof(self._options.identity, self._binding("listener", *keys))
+                    await self._publish(there, channel.seal(Kind.WELCOME, proof), here)
+        except TimeoutError:
+            self._counts.refuse("hello-timeout")
+        except OSError:
+            self._counts.refuse("hello-missing")
+        finally:
+            del self._hellos[here]
+            if peer is None:
+                del self._handlers[here]
+        if peer is not None:
+            link = Link(peer, admitted_at=asyncio.get_running_loop().time())
+            self._link_up(link, channel, here=here, there=there)
+
+    def _wait_in_line(self, here: str, patience: asyncio.Timeout) -> None:
+        if len(self._hellos) >= PENDING_HELLOS_MAX:
+            # The oldest goes: whoever floods cannot keep an honest peer out, who needs one round trip.
+            next(iter(self._hellos.values())).reschedule(asyncio.get_running_loop().time())
+        self._hellos[here] = patience
+
+    def _link_up(self, link: Link, channel: SealedChannel, *, here: str, there: str) -> Link:
+        """Start to move frames; at once, so that no message comes between."""
+
+        async def publish(message: bytes) -> None:
+            await self._publish(there, message, here)
+
+        session = Session(channel, publish, self._counts, link.end)
+        self._handlers[here] = lambda message, _there: link.end() if message is None else session.handle(message)
+        self._start(self._run_session(link, session, here))
+        return link
+
+    async def _run_session(self, link: Link, session: Session, here: str) -> None:
+        alive = asyncio.get_running_loop().create_task(session.stay_alive())
+        try:
+            await self._run_link(link, session.read, session.write)
+        finally:
+            alive.cancel()
+            del self._handlers[here]
+            await asyncio.wait([asyncio.ensure_future(_try(session.say_end()))], timeout=0.5)
+
+    async def _route(self, message: Msg) -> None:
+        handler = self._handlers.get(message.subject)
+        if handler is None:
+            return  # It comes late, to a session that has ended, or means nothing.
+        nobody = bool(message.headers) and (message.headers or {}).get("Status") == "503"
+        there = message.reply if self._is_node_subject(message.reply) else ""
+        handler(None if nobody else message.data, there)
+
+    async def _publish(self, subject: str, message: bytes, here: str) -> None:
+        """Hand a message to a server, waiting while there is none. Raises ``OSError``."""
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS_MAX):
+                while not self._client.is_connected and not self._client.is_closed:
+                    await asyncio.sleep(0.05)
+                await self._client.publish(subject, message, reply=here)
+        except nats.errors.Error as error:
+            raise ConnectionError(str(error)) from None
+
+    async def _note_error(self, error: Exception) -> None:
+        """Count what the library reports: each is one attempt that failed, and it makes the next one itself."""
+        self._counts.refuse("slow-consumer" if isinstance(error, nats.errors.SlowConsumerError) else "server-lost")
+
+    async def _stop(self) -> None:
+        if self._tasks:  # They take leave of their peers.
+            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS_MAX / 2)
+        closing: asyncio.Task[Any] = asyncio.ensure_future(_try(self._client.close()))
+        await asyncio.wait([closing], timeout=CLOSE_SECONDS_MAX)
+
+    def _inbox_of(self, public_key: PublicKey) -> str:
+        return f"{self._network}.node.{node_id(public_key).hex()}"
+
+    def _is_node_subject(self, subject: str) -> bool:
+        return subject.startswith(f"{self._network}.node.")
+
+    def _binding(self, side: str, opener: bytes, listener: bytes, fresh: bytes) -> ChannelBinding:
+        return ChannelBinding(
+            carrier=f"{NAME} {side}",
+            network_id=self._options.network_id,
+            opener=opener,
+            listener=listener,
+            challenge=fresh,
+        )
+
+
+async def _try(step: Any) -> None:
+    try:
+        await step
+    except _LOST:
+        return  # It was a courtesy.
