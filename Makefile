@@ -103,7 +103,7 @@ $(VENV)/.locked: requirements.lock
 	fi; \
 	echo "making $(VENV) with $$("$$python" --version) from requirements.lock"; \
 	"$$python" -m venv --clear $(VENV)
-	@$(PIP) install -qq --require-hashes --only-binary :all: -r requirements.lock
+	@$(PIP) install -qq --require-hashes --no-deps --only-binary :all: -r requirements.lock
 	@touch $@
 
 # The package itself, editable: no look at an index, no isolated build, since hatchling is in the lock.
