@@ -10,11 +10,8 @@ FRAME_SIZE_BYTES_MAX = 1_048_576  # NATS refuses more by default; ZeroMQ gains n
 FRAME_ENVELOPE_BYTES_MAX = 8_192
 FRAME_PACKETS_MAX = (FRAME_SIZE_BYTES_MAX - FRAME_ENVELOPE_BYTES_MAX) // PACKET_SIZE_BYTES
 
-REPLICAS = 3  # holders of a group
-ACKNOWLEDGEMENTS = 2  # holders other than the emitter that have a packet before its emission counts as acknowledged
 NETWORK_ID_LENGTH_MAX = 64
 REGION_DEPTH_MAX = 20
-REGION_RECORDS_SPLIT = 200  # a region with more records is split in two
 RECORDS_READ_MAX = 512  # of one region, whoever wrote them
 RECORD_SIZE_BYTES_MAX = 600  # what OpenDHT carries in one datagram
 RECORD_LIFETIME_SECONDS_DEFAULT = 300
@@ -52,12 +49,8 @@ RECORD_TABLE_LENGTH_MAX = 64
 RECORD_KEY_SIZE_BYTES_MAX = 256
 RECORD_VALUE_SIZE_BYTES_MAX = 16_777_216
 
-if not 2 * ACKNOWLEDGEMENTS > REPLICAS:
-    raise AssertionError("any two acknowledging quorums must share a holder")
 if not 2 * ANNOUNCE_SECONDS < RECORD_LIFETIME_SECONDS_DEFAULT <= RECORD_LIFETIME_SECONDS_MAX:
     raise AssertionError("a record is renewed at least twice before it expires")
-if not 2 * REGION_RECORDS_SPLIT <= RECORDS_READ_MAX:
-    raise AssertionError("a region is split long before a reader stops reading")
 if FRAME_PACKETS_MAX != 2_032:
     raise AssertionError("a frame holds 2,032 packets and its envelope")
 if BATCH_PACKETS_MAX > FRAME_PACKETS_MAX:

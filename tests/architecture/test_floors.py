@@ -26,6 +26,7 @@ PLANTED = {
     "stores": {"store/_memory.py": "def f():\n    import fingerpost.store._lmdb"},
     "lab": {"node/_planted.py": "import sklearn"},
     "carriers": {"carrier/_planted.py": "import fingerpost.packet._planted", "packet/_planted.py": ""},
+    "backends": {"carrier/_nats.py": "def f():\n    import fingerpost.carrier._grpc"},
 }
 
 

@@ -15,6 +15,7 @@ async def main(options: dict[str, Any]) -> None:
         network_id="test",
         members=frozenset(bytes.fromhex(key) for key in options["members"]) if "members" in options else None,
         carrier_name=options["carrier"],
+        carrier_settings=options.get("carrier_settings", {}),
         directory_settings={"port": options["dht_port"], "bootstrap": options["bootstrap"]},
     )
     async with await AsyncNode.open(options["template"], home=options["home"], network=network) as node:

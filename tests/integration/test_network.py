@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from fingerpost.testing.nats_servers import NatsServers
+
 TEMPLATE = """
 format = 1
 name = "pumps"
@@ -112,21 +114,23 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Member]]:
             member.leave()
 
 
-@pytest.mark.parametrize("carrier", ["zeromq", "grpc", "flight"])
+@pytest.mark.parametrize("carrier", ["zeromq", "grpc", "flight", "nats"])
 def test_a_newcomer_in_another_process_answers_after_the_emitter_is_killed(
     start: Callable[..., Member], carrier: str
 ) -> None:
-    first, emitter = start(carrier=carrier), start(carrier=carrier)
-    told = emitter.do(emit=TABLE)
-    assert told == {"packets": 30, "holders": 1}, told
-    assert first.do(count=True) == {"packets": 30}
-    emitter.kill()
-    newcomer = start(carrier=carrier)
-    assert newcomer.do(count=True) == {"packets": 30}
-    answer = newcomer.do(ask={"pressure": 9.1, "model": "B"})
-    assert answer["probabilities"]["failed"] > 0.7, answer
-    assert newcomer.leave() == 0
-    assert first.leave() == 0
+    with NatsServers() if carrier == "nats" else contextlib.nullcontext() as servers:
+        settings = {"servers": servers.urls} if servers else {}
+        first, emitter = (start(carrier=carrier, carrier_settings=settings) for _ in range(2))
+        told = emitter.do(emit=TABLE)
+        assert told == {"packets": 30, "holders": 1}, told
+        assert first.do(count=True) == {"packets": 30}
+        emitter.kill()
+        newcomer = start(carrier=carrier, carrier_settings=settings)
+        assert newcomer.do(count=True) == {"packets": 30}
+        answer = newcomer.do(ask={"pressure": 9.1, "model": "B"})
+        assert answer["probabilities"]["failed"] > 0.7, answer
+        assert newcomer.leave() == 0
+        assert first.leave() == 0
 
 
 def test_a_node_that_is_no_member_gets_nothing(start: Callable[..., Member], tmp_path: Path) -> None:

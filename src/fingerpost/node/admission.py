@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
 from fingerpost.fingerprint import cell_of
+from fingerpost.ids import PublicKey
 from fingerpost.limits import CLOCK_SKEW_DAYS_MAX
 from fingerpost.packet import Kind, RootCache, check_structure, has_layout, packet_ids, payloads, verify_packets
 from fingerpost.template import NumberOutcomeField, Template
@@ -32,6 +33,7 @@ class Refusal(IntEnum):
     LAYOUT = 8  # the payload is not laid out as the template says
     CELL = 9  # the cell is not that of the fingerprint
     CONTENT = 10  # a level, an action, a condition or a number that the template does not have
+    EMITTER = 11  # its emitter is no member of the network, whoever passed it on
 
     @property
     def code(self) -> str:
@@ -40,9 +42,16 @@ class Refusal(IntEnum):
 
 
 def judge(
-    packets: Packets, *, templates: Mapping[bytes, Template], day: int, roots: RootCache
+    packets: Packets,
+    *,
+    templates: Mapping[bytes, Template],
+    day: int,
+    roots: RootCache,
+    admits: Callable[[PublicKey], bool] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Return a ``Refusal`` for each packet, shape (n,), uint8. ``templates`` holds what this node serves, by id.
+
+    ``admits`` says whose packets are welcome, by the emitter's key; without it everybody's are.
 
     The order of the questions is that of ``Refusal``: a packet is refused for the first reason that applies.
     """
@@ -57,6 +66,11 @@ def judge(
         rows = np.flatnonzero(mine)
         if len(rows):
             refusals[rows] = _judge_by_template(packets[rows], template, day)
+    if admits is not None:
+        rows = np.flatnonzero(refusals == 0)
+        emitters, places = np.unique(packets["emitter"][rows], axis=0, return_inverse=True)
+        admitted = np.array([admits(PublicKey(emitter.tobytes())) for emitter in emitters], np.bool_)
+        refusals[rows[~admitted[places.reshape(-1)]]] = Refusal.EMITTER
     return refusals
 
 

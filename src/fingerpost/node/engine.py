@@ -8,7 +8,7 @@ exception. Time is ``now``, in seconds since 1970; chance is the ``Entropy`` giv
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,10 +84,18 @@ Event = PacketsArrived | PacketsKept | WantAnswered | FrameRefused
 class Engine:
     """One node's decisions. It does no I/O besides its store's and never asks the time."""
 
-    def __init__(self, *, signer: Signer, store: PacketStore, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        *,
+        signer: Signer,
+        store: PacketStore,
+        entropy: Entropy,
+        admits: Callable[[PublicKey], bool] | None = None,
+    ) -> None:
         self._signer = signer
         self._store = store
         self._entropy = entropy
+        self._admits = admits
         self._roots = RootCache()
         self._templates: dict[bytes, Template] = {}
         self._fingerprinters: dict[bytes, Fingerprinter] = {}
@@ -218,7 +226,7 @@ class Engine:
 
     def _take_offer(self, offer: Offer, peer: PublicKey, day: int) -> None:
         packets = packets_from_frame(offer.packets)
-        refusals = judge(packets, templates=self._templates, day=day, roots=self._roots)
+        refusals = judge(packets, templates=self._templates, day=day, roots=self._roots, admits=self._welcomes)
         welcome = packets[refusals == Refusal.WELCOME]
         verdicts = self._store.add(welcome, day=day)
         refused = Counter(Refusal(int(reason)).code for reason in refusals[refusals != Refusal.WELCOME])
@@ -234,6 +242,10 @@ class Engine:
                 self._events.append(WantAnswered(peer=peer, number=offer.answers))
         else:
             self._send(peer, Have(number=offer.number, packet_ids=kept.tobytes(), refused=dict(refused)))
+
+    def _welcomes(self, emitter: PublicKey) -> bool:
+        """Say whether packets of an emitter are kept here: members' and this node's own."""
+        return self._admits is None or emitter == self.public_key or self._admits(emitter)
 
     def _answer_want(self, want: Want, peer: PublicKey) -> None:
         self.template(TemplateId(want.template_id))

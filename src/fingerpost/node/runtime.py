@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from fingerpost.synthesis.receipt import Receipt
 
 ANSWER_SECONDS_MAX = 10.0
+ANNOUNCE_AGAIN_SECONDS = 5.0  # after the directory was out of reach
 EMIT_ROWS_AT_ONCE = 8_192
 
 
@@ -113,7 +114,8 @@ class AsyncNode:
         root = None if home is None else Path(home)
         signer = open_signer(root, entropy=entropy, now=clock.now())
         store = open_store(root, template=value)
-        engine = Engine(signer=signer, store=store, entropy=entropy)
+        admits = None if network is None else network.admits
+        engine = Engine(signer=signer, store=store, entropy=entropy, admits=admits)
         engine.serve(value)
         node = cls(
             engine,
@@ -307,12 +309,14 @@ class AsyncNode:
         self._carrier = await network.open_carrier(self._identity)
         self._directory = await network.open_directory(clock=self._clock, state=self._state)
         self._tasks.append(asyncio.create_task(self._read(self._carrier)))
-        await self._announce(network, self._carrier, self._directory)
-        self._tasks.append(asyncio.create_task(self._keep_announcing(network, self._carrier, self._directory)))
+        pause = await self._announce(network, self._carrier, self._directory)
+        keeping = self._keep_announcing(network, self._carrier, self._directory, pause=pause)
+        self._tasks.append(asyncio.create_task(keeping))
         with contextlib.suppress(NetworkError):  # A holder that is gone must not keep anybody from joining.
             await self.synchronise()
 
-    async def _announce(self, network: Reach, carrier: Carrier, directory: Directory) -> None:
+    async def _announce(self, network: Reach, carrier: Carrier, directory: Directory) -> float:
+        """Tell the directory where this node is; return the seconds until it is to be told again."""
         record = HolderRecord(
             template_id=self._template.template_id,
             public_key=self._engine.public_key,
@@ -325,13 +329,18 @@ class AsyncNode:
             lifetime_seconds=RECORD_LIFETIME_SECONDS_DEFAULT,
         )
         self._record = record.signed(self._identity.sign, network_id=network.network_id)
-        await directory.announce(self._region, self._record)
+        try:
+            await directory.announce(self._region, self._record)
+        except NetworkError as error:
+            if error.code != "directory-unreachable":
+                raise
+            return ANNOUNCE_AGAIN_SECONDS
+        return ANNOUNCE_SECONDS
 
-    async def _keep_announcing(self, network: Reach, carrier: Carrier, directory: Directory) -> None:
+    async def _keep_announcing(self, network: Reach, carrier: Carrier, directory: Directory, *, pause: float) -> None:
         while True:
-            await asyncio.sleep(ANNOUNCE_SECONDS)
-            with contextlib.suppress(NetworkError):  # Out of reach for now: the next time will do.
-                await self._announce(network, carrier, directory)
+            await asyncio.sleep(pause)
+            pause = await self._announce(network, carrier, directory)
 
     async def _exchange(self, requests: Mapping[int, PublicKey]) -> set[PublicKey]:
         """Send what is due and wait for the answers to these requests; return the peers that left one unanswered.

@@ -53,18 +53,18 @@ def _template() -> Template:
     return parse_template(TEMPLATE)
 
 
-def _packet(template: Template, **changes: Any) -> Any:
+def _packet(template: Template, *, signer: Signer = SIGNER, **changes: Any) -> Any:
     """Return one valid packet of the template, its body changed and then signed by its emitter."""
     one = observation(template, {"size": 7}, outcome="worked", conditions={"region": "north"})
     fingerprinter = Fingerprinter(template)
-    packets, _ = build_packets(template, fingerprinter, one, signer=SIGNER, day=DAY, entropy=_Counter())
+    packets, _ = build_packets(template, fingerprinter, one, signer=signer, day=DAY, entropy=_Counter())
     bodies = np.zeros(1, BODY_DTYPE)
     for name in BODY_DTYPE.names or ():
         bodies[name] = packets[name]
     content = payloads(bodies, template.observation_layout())
     for name, value in changes.items():
         (bodies if name in (BODY_DTYPE.names or ()) else content)[name] = value
-    return sign_bodies(bodies, SIGNER)
+    return sign_bodies(bodies, signer)
 
 
 def _judge(packets: Any, template: Template, *, day: int = DAY) -> Refusal:
@@ -122,3 +122,17 @@ def test_a_packet_of_another_layout_is_refused() -> None:
 
 def test_every_refusal_has_a_stable_name() -> None:
     assert Refusal.FUTURE.code == "refused-future"
+
+
+def test_packets_of_an_emitter_that_is_no_member_are_refused_whoever_passes_them_on() -> None:
+    template = parse_template(TEMPLATE)
+    stranger = Signer(bytes(reversed(range(32))))
+    packets = np.concatenate([_packet(template), _packet(template, signer=stranger), _packet(template)])
+    refusals = judge(
+        packets,
+        templates={template.template_id: template},
+        day=DAY,
+        roots=RootCache(),
+        admits=lambda emitter: emitter == SIGNER.public_key,
+    )
+    assert refusals.tolist() == [Refusal.WELCOME, Refusal.EMITTER, Refusal.WELCOME]
