@@ -10,6 +10,12 @@ FRAME_SIZE_BYTES_MAX = 1_048_576  # NATS refuses more by default; ZeroMQ gains n
 FRAME_ENVELOPE_BYTES_MAX = 8_192
 FRAME_PACKETS_MAX = (FRAME_SIZE_BYTES_MAX - FRAME_ENVELOPE_BYTES_MAX) // PACKET_SIZE_BYTES
 
+FRAME_IDS_MAX = (FRAME_SIZE_BYTES_MAX - FRAME_ENVELOPE_BYTES_MAX) // 32  # packet ids in one frame
+CELLS_ASKED_MAX = 4_096  # in one question; 16-byte digests of as many fit a frame
+
+REPLICAS = 3  # holders of a group
+ACKNOWLEDGEMENTS = 2  # holders other than the emitter that have a packet before it counts as acknowledged
+
 NETWORK_ID_LENGTH_MAX = 64
 REGION_DEPTH_MAX = 20
 RECORDS_READ_MAX = 512  # of one region, whoever wrote them
@@ -51,6 +57,8 @@ RECORD_VALUE_SIZE_BYTES_MAX = 16_777_216
 
 if not 2 * ANNOUNCE_SECONDS < RECORD_LIFETIME_SECONDS_DEFAULT <= RECORD_LIFETIME_SECONDS_MAX:
     raise AssertionError("a record is renewed at least twice before it expires")
+if not 2 * ACKNOWLEDGEMENTS > REPLICAS > ACKNOWLEDGEMENTS:
+    raise AssertionError("any two acknowledging quorums share a holder, and one holder may be slow")
 if FRAME_PACKETS_MAX != 2_032:
     raise AssertionError("a frame holds 2,032 packets and its envelope")
 if BATCH_PACKETS_MAX > FRAME_PACKETS_MAX:

@@ -71,7 +71,7 @@ def test_bytes_are_those_of_the_frames_that_arrived(report: DemoReport) -> None:
     for newcomer in report.newcomers:
         (received,) = (r.bytes for r in newcomer.results if r.arm is Arm.PACKETS and r.own_rows == 0)
         packets = (920 - newcomer.patients) * PACKET_SIZE_BYTES
-        assert packets < received < packets * 1.01
+        assert packets < received < packets * 1.15  # ids and digests, where a node fetches what it lacks
 
 
 def test_only_hospitals_whose_share_differs_much_carry_a_warning(report: DemoReport) -> None:

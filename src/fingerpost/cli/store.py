@@ -274,11 +274,11 @@ def _add(store: "PacketStore", packets: "Packets", templates: "dict[bytes, Templ
     import numpy as np
 
     from fingerpost.node.admission import Refusal, judge
-    from fingerpost.packet import RootCache
+    from fingerpost.packet import RootCache, packet_ids
     from fingerpost.store.base import Verdict
 
     day = today()
-    refusals = judge(packets, templates=templates, day=day, roots=RootCache())
+    refusals = judge(packets, packet_ids(packets), templates=templates, day=day, roots=RootCache())
     totals = Counter(Refusal(int(refusal)).code for refusal in refusals if refusal)
     verdicts = store.add(packets[np.flatnonzero(refusals == 0)], day=day)
     for verdict in verdicts:

@@ -99,6 +99,8 @@ class Exchange:
         columns = columns_of(mine) | {OUTCOME_COLUMN: [patient.outcome for patient in mine]}
         emission = self._nodes[hospital].emit_table(columns)
         for other, node in self._nodes.items():
+            if other != hospital:
+                node.synchronise()
             self._bytes[other, hospital] = node.bytes_received - before[other]
         own_ids = [bytes.fromhex(packet_id) for packet_id in emission.packet_ids]
         self._rows_of_packets |= dict(zip(own_ids, rows, strict=True))

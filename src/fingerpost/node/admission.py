@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fingerpost.fingerprint import cell_of
 from fingerpost.ids import PublicKey
 from fingerpost.limits import CLOCK_SKEW_DAYS_MAX
-from fingerpost.packet import Kind, RootCache, check_structure, has_layout, packet_ids, payloads, verify_packets
+from fingerpost.packet import Kind, RootCache, check_structure, has_layout, payloads, verify_packets
 from fingerpost.template import NumberOutcomeField, Template
 
 Packets = npt.NDArray[np.void]
@@ -43,13 +43,16 @@ class Refusal(IntEnum):
 
 def judge(
     packets: Packets,
+    ids: npt.NDArray[np.uint8],
     *,
     templates: Mapping[bytes, Template],
     day: int,
     roots: RootCache,
     admits: Callable[[PublicKey], bool] | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """Return a ``Refusal`` for each packet, shape (n,), uint8. ``templates`` holds what this node serves, by id.
+    """Return a ``Refusal`` for each packet, shape (n,), uint8.
+
+    ``ids`` (n, 32) are those of the packets; ``templates`` holds what this node serves, by id.
 
     ``admits`` says whose packets are welcome, by the emitter's key; without it everybody's are.
 
@@ -58,7 +61,7 @@ def judge(
     refusals = np.zeros(len(packets), np.uint8)
     _refuse(refusals, check_structure(packets) != 0, Refusal.STRUCTURE)
     sound = np.flatnonzero(refusals == 0)
-    valid = verify_packets(packets[sound], cache=roots, ids=packet_ids(packets[sound]))
+    valid = verify_packets(packets[sound], cache=roots, ids=ids[sound])
     refusals[sound[~valid]] = Refusal.SIGNATURE
     _refuse(refusals, ~np.isin(packets["template_id"].view("V16")[:, 0], _known(templates)), Refusal.TEMPLATE)
     for template_id, template in templates.items():

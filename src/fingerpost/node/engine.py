@@ -1,15 +1,16 @@
 """What one node decides, without I/O: it takes frames and the time, and gives frames and events.
 
-The owner calls ``receive`` when a frame arrives, and the verbs (``emit``, ``want``, …) when its user asks for
-something; after either it drains ``frames_to_send`` and ``next_event``. Hostile bytes become an event, never an
+The owner calls ``receive`` when a frame arrives, ``handle_timer`` when ``timer_at`` is due, ``know`` when a directory
+was read, ``unreachable`` when a frame could not be sent, and the verbs (``emit``, ``refresh``, …) when its user asks
+for something; after each it drains ``frames_to_send`` and ``next_event``. Hostile bytes become an event, never an
 exception. Time is ``now``, in seconds since 1970; chance is the ``Entropy`` given at the start.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,29 +18,54 @@ import numpy.typing as npt
 from fingerpost.errors import FingerpostError, UsageError
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import PublicKey, TemplateId
-from fingerpost.limits import FRAME_PACKETS_MAX
+from fingerpost.node import serving
 from fingerpost.node.admission import Refusal, judge
+from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audit
 from fingerpost.node.emission import Observations, build_packets
-from fingerpost.node.wire import Have, Message, Offer, Want, decode_message, encode_message
-from fingerpost.packet import PACKET_DTYPE, Kind, RootCache, Signer, packet_ids, packets_from_frame
+from fingerpost.node.groups import Group
+from fingerpost.node.haves import have_statement
+from fingerpost.node.inventory import Inventory
+from fingerpost.node.knowledge import Knowledge
+from fingerpost.node.outbox import Acknowledged, Outbox, Unacknowledged
+from fingerpost.node.peers import Holder, Peers
+from fingerpost.node.placement import Placement
+from fingerpost.node.replication import Replication
+from fingerpost.node.requests import Outgoing, Requests
+from fingerpost.node.wire import (
+    Answer,
+    Beat,
+    Check,
+    Compare,
+    Get,
+    Have,
+    List,
+    Message,
+    Nearest,
+    Offer,
+    WantCells,
+    decode_message,
+)
+from fingerpost.packet import RootCache, Signer, packet_ids, packets_from_frame, signature_holds
 from fingerpost.ports import Entropy, day_of
-from fingerpost.store.base import PacketStore, Verdict
+from fingerpost.store.base import HELD, PacketStore, Verdict
 from fingerpost.synthesis import Synthesizer
 from fingerpost.synthesis.evidence import Evidence
-from fingerpost.template import Template, condition_codes
+from fingerpost.template import Template
 
 Packets = npt.NDArray[np.void]
 Rows = npt.NDArray[np.intp]
-SYNTHESIZERS_MAX = 8  # fitted calculators kept: one for each choice of conditions that is asked for
-KEPT = (Verdict.STORED, Verdict.DUPLICATE, Verdict.PROOF_IMPROVED, Verdict.TOMBSTONE)
+TICK_SECONDS = 0.5
+REFRESH_PEERS = 2  # holders of a group that are compared with before a question is answered
+REFRESH_SECONDS = 1.0  # after which one of them is enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
-    """A frame for the peer ``to``."""
+class Emitted:
+    """An emission that is durable here: its number, its packets, and the row that each one came from."""
 
-    to: PublicKey
-    frame: bytes
+    number: int
+    packets: Packets
+    rows: Rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,37 +78,40 @@ class PacketsArrived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PacketsKept:
-    """A peer says that it keeps ``packets`` packets of offer ``number``, durably."""
+class Refreshed:
+    """Refresh ``number`` is over: ``peers`` comparisons with holders were made, and what they had is here."""
 
-    peer: PublicKey
     number: int
-    packets: int
-    refused: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantAnswered:
-    """A peer has sent everything that it had for the want ``number``."""
-
-    peer: PublicKey
-    number: int
+    peers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRefused:
-    """A frame that is no message of this protocol, or that the store could not take."""
+    """A frame that is no message of this protocol, that nobody waits for, or that the store could not take."""
 
     peer: PublicKey
     code: str
     message: str
 
 
-Event = PacketsArrived | PacketsKept | WantAnswered | FrameRefused
+Event = PacketsArrived | Acknowledged | Unacknowledged | Refreshed | FrameRefused
+
+
+@dataclass(slots=True)
+class _Refresh:
+    number: int
+    since: float
+    waits_for: set[tuple[bytes, int, PublicKey]]
+    heard: set[tuple[bytes, int]] = field(default_factory=set)  # groups of which a holder has answered
+    peers: int = 0
 
 
 class Engine:
-    """One node's decisions. It does no I/O besides its store's and never asks the time."""
+    """One node's decisions. It does no I/O besides its store's and never asks the time.
+
+    ``admits`` says whose packets are welcome, by the emitter's key (default: everybody's). ``organisation`` is this
+    node's own: no two nodes of one organisation hold the same group.
+    """
 
     def __init__(
         self,
@@ -91,6 +120,7 @@ class Engine:
         store: PacketStore,
         entropy: Entropy,
         admits: Callable[[PublicKey], bool] | None = None,
+        organisation: str = "",
     ) -> None:
         self._signer = signer
         self._store = store
@@ -98,21 +128,71 @@ class Engine:
         self._admits = admits
         self._roots = RootCache()
         self._templates: dict[bytes, Template] = {}
-        self._fingerprinters: dict[bytes, Fingerprinter] = {}
-        self._evidence: dict[bytes, tuple[int, Evidence]] = {}
-        self._synthesizers: dict[tuple[bytes, int, tuple[int, ...]], tuple[Evidence, Synthesizer]] = {}
-        self._outgoing: deque[Outgoing] = deque()
+        self._follows: set[bytes] = set()
+        self._knowledge: dict[bytes, Knowledge] = {}
+        self._inventories: dict[bytes, Inventory] = {}
+        self._groups: dict[tuple[bytes, int], Group] = {}
         self._events: deque[Event] = deque()
-        self._numbers = 0
+        self._number = 0
+        self._refreshes: list[_Refresh] = []
+        self._timer_at = float("-inf")
+        self._expired_on = -1
+        self._peers = Peers()
+        self._placement = Placement(me=self.public_key, organisation=organisation, peers=self._peers)
+        self._requests = Requests(entropy=entropy)
+        self._outbox = Outbox(
+            store=store,
+            placement=self._placement,
+            requests=self._requests,
+            report=self._events.append,
+            have_holds=self._have_holds,
+        )
+        self._replication = Replication(
+            me=self.public_key,
+            peers=self._peers,
+            placement=self._placement,
+            requests=self._requests,
+            inventory=self._inventory,
+            take=self._take,
+            heard=self._heard_out,
+        )
+        self._audit = Audit(
+            me=self.public_key,
+            store=store,
+            requests=self._requests,
+            inventory=self._inventory,
+            have_holds=self._have_holds,
+            let_go=self._let_go,
+            settled=self._settle,
+        )
 
     @property
     def public_key(self) -> PublicKey:
         """The key that this node signs with."""
         return PublicKey(self._signer.public_key)
 
-    def serve(self, template: Template) -> None:
-        """Keep and answer for packets of this template from now on."""
+    @property
+    def timer_at(self) -> float:
+        """When ``handle_timer`` is due next, in seconds since 1970."""
+        return self._timer_at
+
+    @property
+    def peers(self) -> Peers:
+        """The holders that this node knows."""
+        return self._peers
+
+    def serve(self, template: Template, *, follow: bool = True) -> None:
+        """Keep and answer for packets of this template from now on.
+
+        With ``follow`` this node keeps every packet of the template, not only those of the groups that it holds.
+        """
         self._templates[template.template_id] = template
+        if follow:
+            self._follows.add(template.template_id)
+        audit_at = float("-inf") if self._outbox.is_unsettled(template.template_id) else float("inf")
+        for number in range(1 << _group_bits(template)):
+            key = template.template_id, number
+            self._groups[key] = Group(template_id=template.template_id, number=number, audit_at=audit_at)
 
     def template(self, template_id: TemplateId) -> Template:
         """Return a template that is served. Raises ``UsageError`` (``template-not-served``)."""
@@ -120,29 +200,135 @@ class Engine:
             raise UsageError("template-not-served", f"this node does not serve the template {template_id.hex()}")
         return self._templates[template_id]
 
-    def fingerprinter(self, template_id: TemplateId) -> Fingerprinter:
-        """Return the projection of a template, made once."""
-        if template_id not in self._fingerprinters:
-            self._fingerprinters[template_id] = Fingerprinter(self.template(template_id))
-        return self._fingerprinters[template_id]
+    def group(self, template_id: TemplateId, number: int = 0) -> Group:
+        """Return what this node knows of a group of a template that it serves."""
+        return self._groups[template_id, number]
 
-    def emit(
-        self, template_id: TemplateId, observations: Observations, *, now: float
-    ) -> tuple[Packets, npt.NDArray[np.intp]]:
-        """Turn records into signed packets and store them durably; return them and the row each came from.
+    def groups(self, template_id: TemplateId) -> list[Group]:
+        """Return what this node knows of each group of a template."""
+        return [group for (owner, _), group in self._groups.items() if owner == template_id]
 
-        Raises what ``build_packets`` and the store raise; then nothing was stored.
+    def unsettled(self) -> int:
+        """Return how many emissions, by group, wait for a holder."""
+        return len(self._outbox)
+
+    def know(self, holders: Iterable[Holder], *, now: float) -> None:
+        """Take in the holders that a directory names now, in place of those that it named before."""
+        others = [holder for holder in holders if holder.public_key != self.public_key]
+        self._came(self._peers.know(others), now)
+
+    def unreachable(self, peer: PublicKey, *, now: float) -> None:
+        """Take in that a frame could not be sent: the peer counts as silent until it shows a sign of life."""
+        if self._peers.unreachable(peer):
+            self._look(now)
+        self._requests.fail([peer], now=now)
+
+    def emit(self, template_id: TemplateId, observations: Observations, *, now: float) -> Emitted:
+        """Turn records into signed packets, store them durably and begin to hand them to their holders.
+
+        ``Acknowledged`` or ``Unacknowledged`` follows as an event. Raises what ``build_packets`` and the store raise;
+        then nothing was stored.
         """
         template, day = self.template(template_id), day_of(now)
+        fingerprinter = self.fingerprinter(template_id)
         packets, rows = build_packets(
-            template,
-            self.fingerprinter(template_id),
-            observations,
-            signer=self._signer,
-            day=day,
-            entropy=self._entropy,
+            template, fingerprinter, observations, signer=self._signer, day=day, entropy=self._entropy
         )
-        verdicts = self._store.add(packets, day=day)
+        return Emitted(number=self._put_out(template_id, packets, now), packets=packets, rows=rows)
+
+    def refresh(self, template_id: TemplateId, *, now: float) -> int:
+        """Begin to fetch what the holders of a template have and this node lacks; ``Refreshed`` follows as an event."""
+        self._number += 1
+        refresh = _Refresh(number=self._number, since=now, waits_for=set())
+        self._refreshes.append(refresh)
+        for group in self.groups(template_id):
+            for peer in self._placement.others(template_id, group.number)[:REFRESH_PEERS]:
+                refresh.waits_for.add((template_id, group.number, peer))
+                self._replication.compare_anew(group, peer, now=now)
+        self._report_refreshes(now)
+        return refresh.number
+
+    def receive(self, frame: bytes, *, peer: PublicKey, now: float) -> None:
+        """Take one frame from ``peer``."""
+        if self._peers.heard(peer, now=now):
+            self._came([peer], now)
+        try:
+            self._take_message(decode_message(frame), peer, now)
+        except FingerpostError as error:
+            self._events.append(FrameRefused(peer=peer, code=error.code, message=error.message))
+
+    def handle_timer(self, *, now: float) -> None:
+        """Do what is due: ask for signs of life, give up what was not answered, replicate, audit, offer again."""
+        if self._timer_at == float("-inf"):  # What was promised before a restart is unknown.
+            for group in self._groups.values():
+                group.promised_until = now + PROMISE_SECONDS
+        self._timer_at = now + TICK_SECONDS
+        self._expire(now)
+        watched = {
+            peer for group in self._groups.values() for peer in self._placement.watched(group.template_id, group.number)
+        }
+        for peer in self._peers.due_beats(watched, now=now):
+            self._requests.ask_for_life(peer, now=now)
+        silent = self._peers.fall_silent(now=now)
+        self._requests.fail(silent, now=now)
+        self._requests.time_out(now=now)
+        self._look(now)
+        for group in self._groups.values():
+            self._replication.step(group, now=now)
+            if self._outbox.is_waiting(group.template_id):
+                group.audit_at = min(group.audit_at, now + AUDIT_UNSETTLED_SECONDS)
+            self._audit.step(group, now=now)
+        self._outbox.step(now=now)
+        self._report_refreshes(now)
+
+    def frames_to_send(self) -> list[Outgoing]:
+        """Return the frames that are due, oldest first, and forget them."""
+        return self._requests.due()
+
+    def next_event(self) -> Event | None:
+        """Return the oldest event that was not returned yet, or None."""
+        return self._events.popleft() if self._events else None
+
+    def fingerprinter(self, template_id: TemplateId) -> Fingerprinter:
+        """Return the projection of a template, made once."""
+        return self._know(template_id).fingerprinter
+
+    def evidence(self, template_id: TemplateId, *, now: float) -> Evidence:
+        """Return the live packets of a template as columns; built anew only after the store changed."""
+        self._expire(now)
+        return self._know(template_id).evidence()
+
+    def synthesizer(self, template_id: TemplateId, *, conditions: Mapping[str, object], now: float) -> Synthesizer:
+        """Return what answers from the live packets of a template; fitted once for as long as they stay the same.
+
+        Raises ``RecordError`` for conditions that the template does not have.
+        """
+        self._expire(now)
+        return self._know(template_id).synthesizer(conditions=conditions, day=day_of(now))
+
+    def packets(self, template_id: TemplateId, *, now: float) -> Packets:
+        """Return the live packets of a template."""
+        self._expire(now)
+        return self._know(template_id).packets()
+
+    def _know(self, template_id: TemplateId) -> Knowledge:
+        if template_id not in self._knowledge:
+            self._knowledge[template_id] = Knowledge(self._store, self.template(template_id))
+        return self._knowledge[template_id]
+
+    def _inventory(self, template_id: bytes) -> Inventory:
+        if template_id not in self._inventories:
+            template = self.template(TemplateId(template_id))
+            shift = template.cell_bits - _group_bits(template)
+            self._inventories[template_id] = Inventory(
+                self._store, template_id, own=self.public_key, group_of=lambda cell: cell >> shift
+            )
+        return self._inventories[template_id]
+
+    def _put_out(self, template_id: bytes, packets: Packets, now: float) -> int:
+        day, ids = day_of(now), packet_ids(packets)
+        self._outbox.begin(template_id)
+        verdicts = self._store.add(packets, day=day, packet_ids=ids)
         beyond = int((verdicts == Verdict.OVER_QUOTA).sum())
         if beyond:
             raise UsageError(
@@ -150,120 +336,167 @@ class Engine:
                 f"{beyond} of {len(packets)} packets are beyond the quota of one emitter",
                 hint="withdraw or let expire what is old, or open the store with a larger quota",
             )
-        return packets, rows
+        self._number += 1
+        if self._peers.all():
+            inventory = self._inventory(template_id)
+            inventory.add(packets, ids)
+            groups: dict[int, list[int]] = {}
+            for row, packet_id in enumerate(ids):
+                group = inventory.group_of(packet_id.tobytes())
+                groups.setdefault(0 if group is None else group, []).append(row)
+            parts = {group: (packets[rows], [ids[row].tobytes() for row in rows]) for group, rows in groups.items()}
+            self._outbox.put(self._number, template_id, parts, now=now)
+        else:
+            self._inventories.pop(template_id, None)
+            self._events.append(Unacknowledged(number=self._number, holders=0))
+        return self._number
 
-    def offer(self, packets: Packets, *, to: Sequence[PublicKey]) -> list[int]:
-        """Queue frames that hand ``packets`` to each peer; return the numbers of the offers."""
-        numbers = []
-        for peer in to:
-            for start in range(0, len(packets), FRAME_PACKETS_MAX):
-                chunk = packets[start : start + FRAME_PACKETS_MAX]
-                numbers.append(self._send(peer, Offer(number=self._next_number(), packets=chunk.tobytes())))
-        return numbers
+    def _take_message(self, message: Message, peer: PublicKey, now: float) -> None:
+        if isinstance(message, Answer) and not (isinstance(message, Beat) and not message.answers):
+            if not self._requests.take(message, peer=peer, now=now):
+                raise UsageError("answer-unexpected", "an answer to nothing that this peer was asked")
+            self._report_refreshes(now)
+            return
+        match message:
+            case Offer():
+                self._take_offer(message, peer, now)
+            case Check():
+                ids = np.frombuffer(message.packet_ids, np.uint8).reshape(-1, 32)
+                self._say_have(message.number, ids[self._store.contains(ids)], {}, peer, now)
+            case Compare():
+                self._take_compare(message, peer, now)
+            case List():
+                self._requests.send(peer, serving.listed(message, self._inventory(message.template_id)))
+            case Get():
+                self._requests.send(peer, serving.packets_asked(message, self._store))
+            case WantCells():
+                self._answer_cells(message, peer, now)
+            case Nearest():
+                evidence = self.evidence(TemplateId(message.template_id), now=now)
+                self._requests.send(peer, serving.nearest(message, evidence, self._store))
+            case Beat():
+                self._requests.send(peer, Beat(number=0, answers=message.number))
 
-    def want(self, template_id: TemplateId, *, of: PublicKey) -> int:
-        """Queue a request for everything that the peer ``of`` keeps of a template; return its number."""
-        return self._send(of, Want(number=self._next_number(), template_id=self.template(template_id).template_id))
+    def _take_compare(self, question: Compare, peer: PublicKey, now: float) -> None:
+        self._requests.send(peer, serving.compared(question, self._inventory(question.template_id)))
+        group = self._groups.get((question.template_id, question.group))
+        if group is not None:
+            self._replication.hint(group, peer, question.root, now=now)
+            self._replication.step(group, now=now)
 
-    def receive(self, frame: bytes, *, peer: PublicKey, now: float) -> None:
-        """Take one frame from ``peer``."""
-        try:
-            message = decode_message(frame)
-            if isinstance(message, Offer):
-                self._take_offer(message, peer, day_of(now))
-            elif isinstance(message, Want):
-                self._answer_want(message, peer)
-            else:
-                count = len(message.packet_ids) // 32
-                self._events.append(
-                    PacketsKept(peer=peer, number=message.number, packets=count, refused=message.refused)
-                )
-        except FingerpostError as error:
-            self._events.append(FrameRefused(peer=peer, code=error.code, message=error.message))
+    def _take_offer(self, offer: Offer, peer: PublicKey, now: float) -> None:
+        kept, refused = self._keep(packets_from_frame(offer.packets), peer, now)
+        self._say_have(offer.number, kept, refused, peer, now)
 
-    def frames_to_send(self) -> list[Outgoing]:
-        """Return the frames that are due, oldest first, and forget them."""
-        due = list(self._outgoing)
-        self._outgoing.clear()
-        return due
+    def _take(self, frame: bytes, peer: PublicKey, now: float) -> None:
+        self._keep(packets_from_frame(frame), peer, now)
 
-    def next_event(self) -> Event | None:
-        """Return the oldest event that was not returned yet, or None."""
-        return self._events.popleft() if self._events else None
-
-    def evidence(self, template_id: TemplateId, *, now: float) -> Evidence:
-        """Return the live packets of a template as columns; built anew only after the store changed."""
-        template = self.template(template_id)
-        self._store.expire(day_of(now))
-        generation = self._store.generation
-        known = self._evidence.get(template_id)
-        if known is None or known[0] != generation:
-            known = generation, Evidence.from_packets(self.packets(template_id, now=now), template)
-            self._evidence[template_id] = known
-        return known[1]
-
-    def synthesizer(self, template_id: TemplateId, *, conditions: Mapping[str, object], now: float) -> Synthesizer:
-        """Return what answers from the live packets of a template; fitted once for as long as they stay the same.
-
-        Raises ``RecordError`` for conditions that the template does not have.
-        """
-        template, day = self.template(template_id), day_of(now)
-        evidence = self.evidence(template_id, now=now)
-        key = template_id, day, tuple(condition_codes(template, conditions))
-        known = self._synthesizers.get(key)
-        if known is None or known[0] is not evidence:
-            if len(self._synthesizers) >= SYNTHESIZERS_MAX:
-                self._synthesizers.clear()
-            known = evidence, Synthesizer(evidence, template, day=day, conditions=conditions)
-            self._synthesizers[key] = known
-        return known[1]
-
-    def packets(self, template_id: TemplateId, *, now: float) -> Packets:
-        """Return the live packets of a template."""
-        self._store.expire(day_of(now))
-        blocks = list(self._store.scan(template_id))
-        return np.concatenate(blocks) if blocks else np.zeros(0, PACKET_DTYPE)
-
-    def _take_offer(self, offer: Offer, peer: PublicKey, day: int) -> None:
-        packets = packets_from_frame(offer.packets)
-        refusals = judge(packets, templates=self._templates, day=day, roots=self._roots, admits=self._welcomes)
-        welcome = packets[refusals == Refusal.WELCOME]
-        verdicts = self._store.add(welcome, day=day)
-        refused = Counter(Refusal(int(reason)).code for reason in refusals[refusals != Refusal.WELCOME])
-        refused.update(
-            f"refused-{Verdict(int(verdict)).name.lower().replace('_', '-')}"
-            for verdict in verdicts[~np.isin(verdicts, KEPT)]
-        )
-        kept = packet_ids(welcome)[np.isin(verdicts, KEPT)]
+    def _keep(self, packets: Packets, peer: PublicKey, now: float) -> tuple[npt.NDArray[np.uint8], dict[str, int]]:
+        """Judge packets and store the welcome ones; return the ids (n, 32) of those kept, and refusals by reason."""
+        day = day_of(now)
+        ids = packet_ids(packets)
+        refusals = judge(packets, ids, templates=self._templates, day=day, roots=self._roots, admits=self._welcomes)
+        welcome = refusals == Refusal.WELCOME
+        verdicts = self._store.add(packets[welcome], day=day, packet_ids=ids[welcome])
+        self._note(packets[welcome], ids[welcome], verdicts)
+        refused = Counter(Refusal(int(reason)).code for reason in refusals[~welcome])
+        held = np.isin(verdicts, HELD)
+        refused.update(f"refused-{Verdict(int(verdict)).name.lower().replace('_', '-')}" for verdict in verdicts[~held])
         stored = int((verdicts == Verdict.STORED).sum())
         self._events.append(PacketsArrived(peer=peer, stored=stored, refused=dict(refused)))
-        if offer.answers:
-            if offer.last:
-                self._events.append(WantAnswered(peer=peer, number=offer.answers))
-        else:
-            self._send(peer, Have(number=offer.number, packet_ids=kept.tobytes(), refused=dict(refused)))
+        kept = ids[welcome][held]
+        if (verdicts == Verdict.TOMBSTONE).any():  # It may have ended what came with it.
+            kept = kept[self._store.contains(kept)]
+        return kept, dict(refused)
+
+    def _note(self, packets: Packets, ids: npt.NDArray[np.uint8], verdicts: npt.NDArray[np.uint8]) -> None:
+        new = (verdicts == Verdict.STORED) | (verdicts == Verdict.TOMBSTONE)
+        for template_id, inventory in self._inventories.items():
+            rows = np.flatnonzero(new & (packets["template_id"] == np.frombuffer(template_id, np.uint8)).all(axis=1))
+            if len(rows):
+                inventory.add(packets[rows], ids[rows])
+
+    def _say_have(
+        self, number: int, ids: npt.NDArray[np.uint8], refused: dict[str, int], peer: PublicKey, now: float
+    ) -> None:
+        for template_id in self._templates:
+            inventory = self._inventory(template_id)
+            for number_of_group in {inventory.group_of(packet_id.tobytes()) for packet_id in ids}:
+                if number_of_group is not None:
+                    self._groups[template_id, number_of_group].promised_until = now + PROMISE_SECONDS
+        joined, at = ids.tobytes(), int(now)
+        signature = self._signer.sign(have_statement(joined, asker=peer, at=at))
+        self._requests.send(peer, Have(answers=number, packet_ids=joined, at=at, signature=signature, refused=refused))
+
+    def _have_holds(self, have: Have, peer: PublicKey) -> bool:
+        statement = have_statement(have.packet_ids, asker=self.public_key, at=have.at)
+        return signature_holds(statement, have.signature, peer)
+
+    def _answer_cells(self, question: WantCells, peer: PublicKey, now: float) -> None:
+        template = self.template(TemplateId(question.template_id))
+        shift = template.cell_bits - _group_bits(template)
+
+        def complete(cell: int) -> bool:
+            group = self._groups.get((template.template_id, cell >> shift))
+            return group is not None and group.complete
+
+        answer = serving.cells_held(
+            question,
+            self._inventory(template.template_id),
+            asker=peer,
+            signer=self._signer,
+            complete=complete,
+            now=now,
+        )
+        self._requests.send(peer, answer)
 
     def _welcomes(self, emitter: PublicKey) -> bool:
         """Say whether packets of an emitter are kept here: members' and this node's own."""
         return self._admits is None or emitter == self.public_key or self._admits(emitter)
 
-    def _answer_want(self, want: Want, peer: PublicKey) -> None:
-        self.template(TemplateId(want.template_id))
-        blocks = [*self._store.scan(want.template_id), *self._store.withdrawals()]
-        packets = np.concatenate(blocks) if blocks else np.zeros(0, PACKET_DTYPE)
-        mine = (packets["template_id"] == np.frombuffer(want.template_id, np.uint8)).all(axis=1)
-        packets = packets[mine | (packets["kind"] != Kind.WITHDRAWAL)]
-        starts = range(0, max(len(packets), 1), FRAME_PACKETS_MAX)
-        for start in starts:
-            chunk = packets[start : start + FRAME_PACKETS_MAX]
-            last = start + FRAME_PACKETS_MAX >= len(packets)
-            number = self._next_number()
-            self._send(peer, Offer(number=number, packets=chunk.tobytes(), answers=want.number, last=last))
+    def _came(self, peers: list[PublicKey], now: float) -> None:
+        for group in self._groups.values():
+            self._replication.returned(group, peers)
+        self._look(now)
 
-    def _send(self, to: PublicKey, message: Message) -> int:
-        self._outgoing.append(Outgoing(to=to, frame=encode_message(message)))
-        return message.number
+    def _look(self, now: float) -> None:
+        for group in self._groups.values():
+            follows = group.template_id in self._follows
+            if self._replication.look(group, follows_all=follows, now=now):
+                self._audit.holders_changed(group, now=now)
 
-    def _next_number(self) -> int:
-        self._numbers += 1
-        return self._numbers
+    def _heard_out(self, group: Group, peer: PublicKey) -> None:
+        for refresh in self._refreshes:
+            key = group.template_id, group.number, peer
+            if key in refresh.waits_for:
+                refresh.waits_for.discard(key)
+                if self._peers.is_live(peer):
+                    refresh.heard.add(key[:2])
+                    refresh.peers += 1
+
+    def _report_refreshes(self, now: float) -> None:
+        for refresh in list(self._refreshes):
+            refresh.waits_for = {key for key in refresh.waits_for if self._peers.is_live(key[2])}
+            heard = all(key[:2] in refresh.heard for key in refresh.waits_for)
+            if not refresh.waits_for or (heard and now - refresh.since >= REFRESH_SECONDS):
+                self._refreshes.remove(refresh)
+                self._events.append(Refreshed(number=refresh.number, peers=refresh.peers))
+
+    def _let_go(self, template_id: bytes, ids: list[bytes], now: float) -> None:
+        self._store.drop(np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 32), day=day_of(now))
+        kept = self._store.contains(np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 32))
+        self._inventory(template_id).remove(each for each, stays in zip(ids, kept, strict=True) if not stays)
+
+    def _settle(self, template_id: bytes) -> None:
+        if all(group.covered_since is not None for group in self.groups(TemplateId(template_id))):
+            self._outbox.settle(template_id)
+
+    def _expire(self, now: float) -> None:
+        if day_of(now) != self._expired_on:
+            self._expired_on = day_of(now)
+            if self._store.expire(self._expired_on):
+                self._inventories.clear()
+
+
+def _group_bits(template: Template) -> int:
+    return getattr(template, "group_bits", 0)

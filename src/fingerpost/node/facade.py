@@ -39,10 +39,11 @@ class Node:
         *,
         home: str | Path | None = None,
         network: Reach | None = None,
+        follow: bool = True,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
     ) -> None:
-        opening = AsyncNode.open(template, home=home, network=network, clock=clock, entropy=entropy)
+        opening = AsyncNode.open(template, home=home, network=network, follow=follow, clock=clock, entropy=entropy)
         self._node = _run(opening)
         self._abandoned = weakref.finalize(self, _abandon, self._node)
         self._abandoned.atexit = False  # The loop ends then, and what still waits with it.

@@ -51,6 +51,10 @@ class Reach(Protocol):
         """Say whether a node with this key may take part."""
         ...
 
+    def organisation(self, public_key: PublicKey) -> str:
+        """Return whose node this is, as far as the network says; no two nodes of one hold the same packets."""
+        ...
+
     async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
         """Start to move frames. Raises ``NetworkError``."""
         ...
@@ -74,6 +78,11 @@ class MemoryNetwork:
         """Everybody in this process may take part."""
         return bool(public_key)
 
+    def organisation(self, public_key: PublicKey) -> str:
+        """Nobody belongs together."""
+        del public_key
+        return ""
+
     async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
         """Open an endpoint of this process."""
         listen = "127.0.0.1:0"
@@ -93,7 +102,9 @@ class Network:
 
     ``members`` are the public keys (32 bytes) of the nodes that may take part; an empty set refuses everybody, and None
     admits everybody, which lets anyone who can reach this node crowd out others. ``listen`` is a host and port; port 0
-    picks a free one. Settings are those of the backends, by name.
+    picks a free one. Settings are those of the backends, by name. ``organisations`` says, by public key, which nodes
+    belong together: no two of them hold the same packets for others, so that one organisation's failure or malice costs
+    one copy at most. What a node says of its own organisation does not count.
     """
 
     network_id: str
@@ -103,10 +114,15 @@ class Network:
     directory_name: str = "opendht"
     carrier_settings: Mapping[str, Any] = field(default_factory=dict)
     directory_settings: Mapping[str, Any] = field(default_factory=dict)
+    organisations: Mapping[bytes, str] = field(default_factory=dict)
 
     def admits(self, public_key: PublicKey) -> bool:
         """Say whether a node with this key may take part."""
         return self.members is None or public_key in self.members
+
+    def organisation(self, public_key: PublicKey) -> str:
+        """Return whose node this is, "" for nobody's."""
+        return self.organisations.get(public_key, "")
 
     async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
         """Open the carrier of this name. Raises ``UsageError`` (``backend-unknown``) and what the carrier raises."""

@@ -7,54 +7,49 @@ background loop that all nodes of the process share.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from fingerpost.carrier.base import Address, Peer
-from fingerpost.directory.record import HolderRecord
-from fingerpost.directory.region import Region
 from fingerpost.errors import NetworkError, RecordError, TableError
 from fingerpost.ids import NodeId, PublicKey, node_id
-from fingerpost.limits import (
-    ANNOUNCE_SECONDS,
-    RECORD_LIFETIME_SECONDS_DEFAULT,
-    STORE_QUOTA_PACKETS_DEFAULT,
-)
 from fingerpost.node import asking
+from fingerpost.node.connection import Connection
 from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
-from fingerpost.node.engine import Engine, Event, PacketsArrived, PacketsKept, WantAnswered
+from fingerpost.node.engine import Engine, Event, PacketsArrived, Refreshed
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
+from fingerpost.node.outbox import Acknowledged, Unacknowledged
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy
 from fingerpost.system import SystemClock, SystemEntropy
 from fingerpost.template import RowProblem, Template
 
 if TYPE_CHECKING:
-    from fingerpost.carrier.base import Carrier
-    from fingerpost.directory.base import Directory
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
 ANSWER_SECONDS_MAX = 10.0
-ANNOUNCE_AGAIN_SECONDS = 5.0  # after the directory was out of reach
 EMIT_ROWS_AT_ONCE = 8_192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emission:
-    """What a table turned into: ``packet_ids`` in row order (hex), rows left out, bytes, and holders that have it."""
+    """What a table turned into: ``packet_ids`` in row order (hex), rows left out, and bytes.
+
+    Every packet is durable here and at ``holders`` other holders. ``acknowledged`` says that this is enough for any two
+    of them, this node among them, to be lost for ever; if not, the node goes on handing them over.
+    """
 
     packet_ids: tuple[str, ...]
     problems: tuple[RowProblem, ...]
     size_bytes: int
     holders: int
+    acknowledged: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,27 +68,16 @@ class AsyncNode:
         engine: Engine,
         template: Template,
         *,
-        identity: SignerIdentity,
         clock: Clock,
         close_store: Callable[[], None],
-        state: Path | None,
     ) -> None:
         self._engine = engine
-        self._identity = identity
-        self._state = state
         self._template = template
         self._clock = clock
         self._close_store = close_store
-        self._directory: Directory | None = None
-        self._carrier: Carrier | None = None
-        self._tasks: list[asyncio.Task[None]] = []
-        self._addresses: dict[PublicKey, Address] = {}
-        self._network: Reach | None = None
+        self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
-        self._record: HolderRecord | None = None
         self._arrived = 0
-        self.bytes_received = 0
-        self.bytes_sent = 0
 
     @classmethod
     async def open(
@@ -102,32 +86,34 @@ class AsyncNode:
         *,
         home: str | Path | None = None,
         network: Reach | None = None,
+        follow: bool = True,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
     ) -> AsyncNode:
         """Open a node on ``home``, or in memory only when there is none, and join ``network`` if one is given.
 
-        A home without an identity gets one. Raises ``TemplateError``, ``KeyFileError`` and ``StoreError``.
+        With ``follow`` the node keeps every packet of the template, and answers from them without telling anybody what
+        it asks; else it keeps its own packets and its share of those of others. A home without an identity gets one.
+        Raises ``TemplateError``, ``KeyFileError`` and ``StoreError``.
         """
         clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
         value = read_template(template)
         root = None if home is None else Path(home)
         signer = open_signer(root, entropy=entropy, now=clock.now())
         store = open_store(root, template=value)
-        admits = None if network is None else network.admits
-        engine = Engine(signer=signer, store=store, entropy=entropy, admits=admits)
-        engine.serve(value)
-        node = cls(
-            engine,
-            value,
-            identity=SignerIdentity(signer),
-            clock=clock,
-            close_store=store.close,
-            state=None if root is None else root / "directory",
+        engine = Engine(
+            signer=signer,
+            store=store,
+            entropy=entropy,
+            admits=None if network is None else network.admits,
+            organisation="" if network is None else network.organisation(PublicKey(signer.public_key)),
         )
+        engine.serve(value, follow=follow)
+        node = cls(engine, value, clock=clock, close_store=store.close)
         try:
             if network is not None:
-                await node._join(network)
+                state = None if root is None else root / "directory"
+                await node._join(network, identity=SignerIdentity(signer), state=state)
         except BaseException:
             await node.close()
             raise
@@ -142,6 +128,16 @@ class AsyncNode:
     def node_id(self) -> NodeId:
         """The id under which others know this node."""
         return node_id(self._engine.public_key)
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of all frames that arrived so far."""
+        return 0 if self._connection is None else self._connection.bytes_received
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of all frames that left so far."""
+        return 0 if self._connection is None else self._connection.bytes_sent
 
     @property
     def public_key(self) -> PublicKey:
@@ -193,7 +189,11 @@ class AsyncNode:
         return await self._emit(all_rows.without(bad), problems=problems, progress=progress)
 
     async def ask(self, situation: Mapping[str, object], *, conditions: Mapping[str, object] | None = None) -> Answer:
-        """Return what happened elsewhere in situations like this one; fields left out count as missing."""
+        """Return what happened elsewhere in situations like this one; fields left out count as missing.
+
+        Holders are asked for what is new first; when none answers, the answer comes from what is here.
+        """
+        await self._refresh()
         now = self._clock.now()
         return asking.ask(self._engine, self._template, situation, conditions=conditions or {}, now=now)
 
@@ -202,6 +202,7 @@ class AsyncNode:
 
         Raises ``RecordError`` for the first row that does not fit.
         """
+        await self._refresh()
         return asking.ask_table(self._engine, self._template, columns, rows=_row_count(columns), now=self._clock.now())
 
     async def confirm(
@@ -228,26 +229,21 @@ class AsyncNode:
         """Fetch every packet that the network holds for the template; return how many were new here.
 
         It says nothing about any situation: all of a template's packets come, and questions are answered locally.
+        Raises ``NetworkError`` (``peer-silent``) when there are holders and none answers.
         """
         before = self._arrived
-        wants = {self._engine.want(self._template.template_id, of=peer): peer for peer in await self._holders()}
-        await self._exchange(wants)
+        if not await self._refresh():
+            raise NetworkError(
+                "peer-silent",
+                f"none of the holders answered within {ANSWER_SECONDS_MAX:.0f} s",
+                hint="what is here is answered from meanwhile; try again when they are back",
+            )
         return self._arrived - before
 
     async def close(self) -> None:
         """Leave the network and close the store; calling it twice is harmless."""
-        for task in self._tasks:
-            task.cancel()
-        if self._directory is not None:
-            if self._record is not None:
-                with contextlib.suppress(NetworkError):  # The record is gone by itself within minutes.
-                    await self._directory.withdraw(self._region, self._record)
-            await self._directory.close()
-        if self._carrier is not None:
-            await self._carrier.close()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._directory = self._carrier = None
-        self._tasks.clear()
+        if self._connection is not None:
+            await self._connection.close()
         self._close_store()
 
     async def __aenter__(self) -> AsyncNode:
@@ -264,145 +260,76 @@ class AsyncNode:
         progress: Callable[[int, int], None] | None = None,
     ) -> Emission:
         ids: list[str] = [""] * len(observations)
-        size_bytes = holders = 0
+        size_bytes, reports = 0, []
+        if self._connection is not None:
+            await self._connection.meet()
         for start in range(0, len(observations), EMIT_ROWS_AT_ONCE):
             chunk = observations.part(slice(start, start + EMIT_ROWS_AT_ONCE))
-            packets, rows = self._engine.emit(self._template.template_id, chunk, now=self._clock.now())
-            for row, packet_id in zip(rows, packet_ids(packets), strict=True):
+            emitted = self._engine.emit(self._template.template_id, chunk, now=self._clock.now())
+            for row, packet_id in zip(emitted.rows, packet_ids(emitted.packets), strict=True):
                 ids[start + int(row)] = packet_id.tobytes().hex()
-            holders = await self._spread(packets)
-            size_bytes += packets.nbytes
+            reports.append(await self._report_of(emitted.number))
+            size_bytes += emitted.packets.nbytes
             if progress is not None:
                 progress(min(start + EMIT_ROWS_AT_ONCE, len(observations)), len(observations))
             await asyncio.sleep(0)  # Between two chunks the caller may cancel.
-        return Emission(packet_ids=tuple(ids), problems=tuple(problems), size_bytes=size_bytes, holders=holders)
-
-    async def _spread(self, packets: Any) -> int:
-        """Hand packets to every holder and wait until each keeps them or is found silent; return how many keep them."""
-        holders = await self._holders()
-        offers = {number: peer for peer in holders for number in self._engine.offer(packets, to=[peer])}
-        missed = await self._exchange(offers)
-        return len(set(holders) - missed)
-
-    @property
-    def _region(self) -> Region:
-        return Region(template_id=self._template.template_id)
-
-    async def _holders(self) -> list[PublicKey]:
-        """Return the other admitted holders that the directory knows, and note where they are."""
-        if self._directory is None or self._network is None:
-            return []
-        found = await self._directory.find(self._region)
-        usable = [
-            record
-            for record in found
-            if record.public_key != self._engine.public_key
-            and record.carrier == self._network.carrier_name
-            and self._network.admits(record.public_key)
-        ]
-        for record in usable:
-            self._addresses[record.public_key] = Address(endpoint=record.endpoint, channel_key=record.channel_key)
-        return [record.public_key for record in usable]
-
-    async def _join(self, network: Reach) -> None:
-        self._network = network
-        self._carrier = await network.open_carrier(self._identity)
-        self._directory = await network.open_directory(clock=self._clock, state=self._state)
-        self._tasks.append(asyncio.create_task(self._read(self._carrier)))
-        pause = await self._announce(network, self._carrier, self._directory)
-        keeping = self._keep_announcing(network, self._carrier, self._directory, pause=pause)
-        self._tasks.append(asyncio.create_task(keeping))
-        with contextlib.suppress(NetworkError):  # A holder that is gone must not keep anybody from joining.
-            await self.synchronise()
-
-    async def _announce(self, network: Reach, carrier: Carrier, directory: Directory) -> float:
-        """Tell the directory where this node is; return the seconds until it is to be told again."""
-        record = HolderRecord(
-            template_id=self._template.template_id,
-            public_key=self._engine.public_key,
-            carrier=network.carrier_name,
-            endpoint=carrier.address.endpoint,
-            channel_key=carrier.address.channel_key,
-            organisation="",
-            capacity_packets=STORE_QUOTA_PACKETS_DEFAULT,
-            issued_at=int(self._clock.now()),
-            lifetime_seconds=RECORD_LIFETIME_SECONDS_DEFAULT,
+        return Emission(
+            packet_ids=tuple(ids),
+            problems=tuple(problems),
+            size_bytes=size_bytes,
+            holders=min((0 if report is None else report.holders for report in reports), default=0),
+            acknowledged=bool(reports) and all(isinstance(report, Acknowledged) for report in reports),
         )
-        self._record = record.signed(self._identity.sign, network_id=network.network_id)
+
+    async def _report_of(self, number: int) -> Acknowledged | Unacknowledged | None:
+        """Wait until an emission is acknowledged or cannot be for now; None when it takes too long."""
+        report = await self._event_of(number)
+        return report if isinstance(report, (Acknowledged, Unacknowledged)) else None
+
+    async def _refresh(self) -> bool:
+        """Fetch what the holders have and this node lacks; say whether one answered, or there is none to ask."""
+        if self._connection is None:
+            return True
+        await self._connection.meet()
+        alone = not self._engine.peers.live()
+        event = await self._event_of(self._engine.refresh(self._template.template_id, now=self._clock.now()))
+        return alone or (isinstance(event, Refreshed) and event.peers > 0)
+
+    async def _event_of(self, number: int) -> Event | None:
+        """Wait for the event with this number; None when it takes too long."""
+        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
         try:
-            await directory.announce(self._region, self._record)
-        except NetworkError as error:
-            if error.code != "directory-unreachable":
-                raise
-            return ANNOUNCE_AGAIN_SECONDS
-        return ANNOUNCE_SECONDS
-
-    async def _keep_announcing(self, network: Reach, carrier: Carrier, directory: Directory, *, pause: float) -> None:
-        while True:
-            await asyncio.sleep(pause)
-            pause = await self._announce(network, carrier, directory)
-
-    async def _exchange(self, requests: Mapping[int, PublicKey]) -> set[PublicKey]:
-        """Send what is due and wait for the answers to these requests; return the peers that left one unanswered.
-
-        Raises ``NetworkError`` (``peer-silent``) when nobody answered at all.
-        """
-        if not requests:
-            return set()
-        loop = asyncio.get_running_loop()
-        futures: dict[int, asyncio.Future[Event]] = {number: loop.create_future() for number in requests}
-        self._waiting |= futures
-        try:
-            for peer in await self._flush():
-                for number, to in requests.items():
-                    if to == peer:
-                        futures[number].cancel()
-            await asyncio.wait(futures.values(), timeout=ANSWER_SECONDS_MAX)
-        finally:
-            for number in requests:
-                self._waiting.pop(number, None)
-        missed = {requests[number] for number, future in futures.items() if not future.done() or future.cancelled()}
-        if missed == set(requests.values()):
-            raise NetworkError(
-                "peer-silent",
-                f"none of {len(missed)} peers answered within {ANSWER_SECONDS_MAX:.0f} s",
-                hint="what was emitted is durable here; try again when the peers are back",
-            )
-        return missed
-
-    async def _flush(self) -> set[PublicKey]:
-        """Send what is due; return the peers that could not be reached."""
-        carrier, unreachable = self._carrier, set()
-        for outgoing in self._engine.frames_to_send():
-            if carrier is None or outgoing.to in unreachable:
-                continue
-            try:
-                peer = Peer(public_key=outgoing.to, address=self._addresses.get(outgoing.to))
-                await carrier.send(outgoing.frame, to=peer)
-                self.bytes_sent += len(outgoing.frame)
-            except NetworkError:
-                unreachable.add(outgoing.to)
-        return unreachable
-
-    async def _read(self, carrier: Carrier) -> None:
-        while True:
-            try:
-                delivery = await carrier.receive()
-            except NetworkError:
-                return
-            self.bytes_received += len(delivery.frame)
-            self._engine.receive(delivery.frame, peer=delivery.sender, now=self._clock.now())
+            if self._connection is not None:
+                self._connection.flush()
             self._settle()
-            await self._flush()
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                return await future
+        except TimeoutError:
+            return None
+        finally:
+            del self._waiting[number]
 
     def _settle(self) -> None:
         while (event := self._engine.next_event()) is not None:
-            if isinstance(event, (PacketsKept, WantAnswered)):
+            if isinstance(event, (Acknowledged, Unacknowledged, Refreshed)):
                 future = self._waiting.get(event.number)
                 if future is not None and not future.done():
                     future.set_result(event)
             elif isinstance(event, PacketsArrived):
                 self._arrived += event.stored
+
+    async def _join(self, network: Reach, *, identity: SignerIdentity, state: Path | None) -> None:
+        self._connection = Connection(
+            self._engine,
+            self._template.template_id,
+            reach=network,
+            identity=identity,
+            clock=self._clock,
+            changed=self._settle,
+        )
+        await self._connection.open(state=state)
+        await self._refresh()
 
 
 def _row_count(columns: Mapping[str, object]) -> int:

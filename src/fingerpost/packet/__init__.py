@@ -31,7 +31,7 @@ from fingerpost.packet._packet import BatchProof, Packet, SignedPacket
 from fingerpost.packet._payload import Payload, SealedPayload
 from fingerpost.packet._payload_layout import MOMENTS_DTYPE, PayloadLayout, blank_bodies, has_layout, payloads
 from fingerpost.packet._reasons import Reason
-from fingerpost.packet._signing import Signer, sign_batch, verify
+from fingerpost.packet._signing import Signer, sign_batch, signature_holds, verify
 from fingerpost.packet._structure import check_structure
 
 __all__ = [
@@ -72,6 +72,7 @@ __all__ = [
     "payloads",
     "sign_batch",
     "sign_bodies",
+    "signature_holds",
     "verify",
     "verify_packets",
 ]

@@ -10,7 +10,7 @@ import pytest
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.node.admission import Refusal, judge
 from fingerpost.node.emission import build_packets, observation
-from fingerpost.packet import BODY_DTYPE, RootCache, Signer, payloads, sign_bodies
+from fingerpost.packet import BODY_DTYPE, RootCache, Signer, packet_ids, payloads, sign_bodies
 from fingerpost.template import Template, parse_template
 
 DAY = 20_000
@@ -68,7 +68,8 @@ def _packet(template: Template, *, signer: Signer = SIGNER, **changes: Any) -> A
 
 
 def _judge(packets: Any, template: Template, *, day: int = DAY) -> Refusal:
-    return Refusal(int(judge(packets, templates={template.template_id: template}, day=day, roots=RootCache())[0]))
+    served = {template.template_id: template}
+    return Refusal(int(judge(packets, packet_ids(packets), templates=served, day=day, roots=RootCache())[0]))
 
 
 def test_a_packet_of_a_served_template_is_welcome() -> None:
@@ -130,6 +131,7 @@ def test_packets_of_an_emitter_that_is_no_member_are_refused_whoever_passes_them
     packets = np.concatenate([_packet(template), _packet(template, signer=stranger), _packet(template)])
     refusals = judge(
         packets,
+        packet_ids(packets),
         templates={template.template_id: template},
         day=DAY,
         roots=RootCache(),

@@ -1,0 +1,187 @@
+"""A node's connection to a network: its carrier, its place in the directory, and the timers of its engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fingerpost.carrier.base import Address, Peer
+from fingerpost.directory.record import HolderRecord
+from fingerpost.directory.region import Region
+from fingerpost.errors import NetworkError
+from fingerpost.ids import PublicKey, TemplateId
+from fingerpost.limits import ANNOUNCE_SECONDS, RECORD_LIFETIME_SECONDS_DEFAULT, STORE_QUOTA_PACKETS_DEFAULT
+from fingerpost.node.engine import Engine
+from fingerpost.node.network import Reach, SignerIdentity
+from fingerpost.node.peers import Holder
+from fingerpost.node.post import Post
+from fingerpost.ports import Clock
+
+if TYPE_CHECKING:
+    from fingerpost.carrier.base import Carrier
+    from fingerpost.directory.base import Directory
+
+ANNOUNCE_AGAIN_SECONDS = 5.0  # after the directory was out of reach
+FIND_SECONDS = 5.0  # between two looks into the directory
+FIND_SECONDS_MIN = 0.5  # between two looks because a stranger knocked
+
+
+class Connection:
+    """Moves frames between an engine and its peers, and keeps both informed of who is there and what time it is.
+
+    ``changed`` is called whenever the engine may have events.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        template_id: TemplateId,
+        *,
+        reach: Reach,
+        identity: SignerIdentity,
+        clock: Clock,
+        changed: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._region = Region(template_id=template_id)
+        self._reach = reach
+        self._identity = identity
+        self._clock = clock
+        self._changed = changed
+        self._carrier: Carrier | None = None
+        self._directory: Directory | None = None
+        self._post: Post | None = None
+        self._record: HolderRecord | None = None
+        self._addresses: dict[PublicKey, Address] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._knocked = asyncio.Event()
+        self.bytes_received = 0
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of all frames that left so far."""
+        return 0 if self._post is None else self._post.bytes_sent
+
+    async def open(self, *, state: Path | None) -> None:
+        """Open carrier and directory, announce this node and find the others. Raises ``NetworkError``."""
+        self._carrier = await self._reach.open_carrier(self._identity)
+        self._directory = await self._reach.open_directory(clock=self._clock, state=state)
+        self._post = Post(self._carrier, find=self._peer, unreachable=self._unreachable)
+        await self.find()
+        pause = await self._announce(self._carrier, self._directory)
+        for work in (self._read(self._carrier), self._keep_time(), self._keep_finding()):
+            self._tasks.append(asyncio.create_task(work))
+        self._tasks.append(asyncio.create_task(self._keep_announcing(self._carrier, self._directory, pause=pause)))
+
+    async def close(self) -> None:
+        """Leave the network; calling it twice is harmless."""
+        for task in self._tasks:
+            task.cancel()
+        if self._post is not None:
+            await self._post.close()
+        if self._directory is not None:
+            if self._record is not None:
+                with contextlib.suppress(NetworkError):  # The record is gone by itself within minutes.
+                    await self._directory.withdraw(self._region, self._record)
+            await self._directory.close()
+        if self._carrier is not None:
+            await self._carrier.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._directory = self._carrier = None
+        self._tasks.clear()
+
+    async def find(self) -> None:
+        """Look into the directory, and tell the engine whom it names."""
+        self._knocked.clear()
+        if self._directory is None:
+            return
+        found = await self._directory.find(self._region)
+        usable = [
+            record
+            for record in found
+            if record.carrier == self._reach.carrier_name and self._reach.admits(record.public_key)
+        ]
+        for record in usable:
+            self._addresses[record.public_key] = Address(endpoint=record.endpoint, channel_key=record.channel_key)
+        holders = [
+            Holder(public_key=record.public_key, organisation=self._reach.organisation(record.public_key))
+            for record in usable
+        ]
+        self._engine.know(holders, now=self._clock.now())
+        self.flush()
+
+    async def meet(self) -> None:
+        """Look into the directory if somebody has knocked who was not known at the last look."""
+        if self._knocked.is_set():
+            await self.find()
+
+    def flush(self) -> None:
+        """Send what the engine has to say, and let its events be seen."""
+        for outgoing in self._engine.frames_to_send():
+            if self._post is not None:
+                self._post.put(outgoing)
+        self._changed()
+
+    def _peer(self, public_key: PublicKey) -> Peer:
+        return Peer(public_key=public_key, address=self._addresses.get(public_key))
+
+    def _unreachable(self, public_key: PublicKey) -> None:
+        self._engine.unreachable(public_key, now=self._clock.now())
+        self.flush()
+
+    async def _read(self, carrier: Carrier) -> None:
+        while True:
+            try:
+                delivery = await carrier.receive()
+            except NetworkError:
+                return
+            self.bytes_received += len(delivery.frame)
+            if delivery.sender not in self._addresses:
+                self._knocked.set()
+            self._engine.receive(delivery.frame, peer=delivery.sender, now=self._clock.now())
+            self.flush()
+            await asyncio.sleep(0)  # Frames that are here already must not keep everybody else waiting.
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._engine.handle_timer(now=self._clock.now())
+            self.flush()
+            await asyncio.sleep(max(self._engine.timer_at - self._clock.now(), 0.0))
+
+    async def _keep_finding(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIND_SECONDS):
+                    await self._knocked.wait()
+            await self.find()
+            await asyncio.sleep(FIND_SECONDS_MIN)
+
+    async def _announce(self, carrier: Carrier, directory: Directory) -> float:
+        """Tell the directory where this node is; return the seconds until it is to be told again."""
+        record = HolderRecord(
+            template_id=self._region.template_id,
+            public_key=self._engine.public_key,
+            carrier=self._reach.carrier_name,
+            endpoint=carrier.address.endpoint,
+            channel_key=carrier.address.channel_key,
+            organisation=self._reach.organisation(self._engine.public_key),
+            capacity_packets=STORE_QUOTA_PACKETS_DEFAULT,
+            issued_at=int(self._clock.now()),
+            lifetime_seconds=RECORD_LIFETIME_SECONDS_DEFAULT,
+        )
+        self._record = record.signed(self._identity.sign, network_id=self._reach.network_id)
+        try:
+            await directory.announce(self._region, self._record)
+        except NetworkError as error:
+            if error.code != "directory-unreachable":
+                raise
+            return ANNOUNCE_AGAIN_SECONDS
+        return ANNOUNCE_SECONDS
+
+    async def _keep_announcing(self, carrier: Carrier, directory: Directory, *, pause: float) -> None:
+        while True:
+            await asyncio.sleep(pause)
+            pause = await self._announce(carrier, directory)

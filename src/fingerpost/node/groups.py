@@ -1,0 +1,31 @@
+"""What a node knows of each group of cells: whether it holds it, with whom it has compared, what it has promised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fingerpost.ids import PublicKey
+
+
+@dataclass(slots=True)
+class Group:
+    """One group of one template, as this node sees it. Times are seconds since 1970."""
+
+    template_id: bytes
+    number: int
+    current: tuple[PublicKey, ...] = ()  # the holders at the last look
+    holds: bool = False  # this node is one of them
+    follows: bool = False  # this node keeps what is there: as a holder, or because it keeps the whole template
+    unheard: set[PublicKey] = field(default_factory=set)  # not compared with since this node became a holder
+    due: dict[PublicKey, float] = field(default_factory=dict)  # when to compare with whom
+    busy_with: PublicKey | None = None  # the one being compared with
+    again_with: set[PublicKey] = field(default_factory=set)  # whom to compare with once more, when that is over
+    promised_until: float = 0.0  # what is here was promised to be kept until then
+    audit_at: float = float("inf")
+    auditing: bool = False
+    covered_since: float | None = None  # since when every audit found all packets at all current holders
+
+    @property
+    def complete(self) -> bool:
+        """Whether this node holds the group and has compared with every holder within its reach."""
+        return self.holds and not self.unheard

@@ -1,0 +1,59 @@
+"""What a node knows of a template's packets, ready to answer: read and fitted once while they stay the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from fingerpost.fingerprint import Fingerprinter
+from fingerpost.packet import PACKET_DTYPE
+from fingerpost.store.base import PacketStore
+from fingerpost.synthesis import Synthesizer
+from fingerpost.synthesis.evidence import Evidence
+from fingerpost.template import Template, condition_codes
+
+SYNTHESIZERS_MAX = 8  # fitted calculators kept: one for each choice of conditions that is asked for
+
+
+class Knowledge:
+    """One template's packets in a store, as evidence and as fitted calculators; its owner lets packets expire."""
+
+    def __init__(self, store: PacketStore, template: Template) -> None:
+        self._store = store
+        self._template = template
+        self._fingerprinter: Fingerprinter | None = None
+        self._evidence: tuple[int, Evidence] | None = None
+        self._synthesizers: dict[tuple[int, tuple[int, ...]], tuple[Evidence, Synthesizer]] = {}
+
+    @property
+    def fingerprinter(self) -> Fingerprinter:
+        """The projection of the template, made once."""
+        if self._fingerprinter is None:
+            self._fingerprinter = Fingerprinter(self._template)
+        return self._fingerprinter
+
+    def packets(self) -> npt.NDArray[np.void]:
+        """Return the live packets."""
+        blocks = list(self._store.scan(self._template.template_id))
+        return np.concatenate(blocks) if blocks else np.zeros(0, PACKET_DTYPE)
+
+    def evidence(self) -> Evidence:
+        """Return the live packets as columns; built anew only after the store changed."""
+        generation = self._store.generation
+        if self._evidence is None or self._evidence[0] != generation:
+            self._evidence = generation, Evidence.from_packets(self.packets(), self._template)
+        return self._evidence[1]
+
+    def synthesizer(self, *, conditions: Mapping[str, object], day: int) -> Synthesizer:
+        """Return what answers from the live packets. Raises ``RecordError`` for conditions the template lacks."""
+        evidence = self.evidence()
+        key = day, tuple(condition_codes(self._template, conditions))
+        known = self._synthesizers.get(key)
+        if known is None or known[0] is not evidence:
+            if len(self._synthesizers) >= SYNTHESIZERS_MAX:
+                self._synthesizers.clear()
+            known = evidence, Synthesizer(evidence, self._template, day=day, conditions=conditions)
+            self._synthesizers[key] = known
+        return known[1]
