@@ -142,6 +142,7 @@ class Engine:
         self._requests = Requests(entropy=entropy)
         self._outbox = Outbox(
             store=store,
+            peers=self._peers,
             placement=self._placement,
             requests=self._requests,
             report=self._events.append,
@@ -237,11 +238,11 @@ class Engine:
         return Emitted(number=self._put_out(template_id, packets, now), packets=packets, rows=rows)
 
     def refresh(self, template_id: TemplateId, *, now: float) -> int:
-        """Begin to fetch what the holders of a template have and this node lacks; ``Refreshed`` follows as an event."""
+        """Begin to fetch what holders have of the groups that this node follows; ``Refreshed`` follows as an event."""
         self._number += 1
         refresh = _Refresh(number=self._number, since=now, waits_for=set())
         self._refreshes.append(refresh)
-        for group in self.groups(template_id):
+        for group in (each for each in self.groups(template_id) if each.follows):
             for peer in self._placement.others(template_id, group.number)[:REFRESH_PEERS]:
                 refresh.waits_for.add((template_id, group.number, peer))
                 self._replication.compare_anew(group, peer, now=now)
@@ -264,9 +265,9 @@ class Engine:
                 group.promised_until = now + PROMISE_SECONDS
         self._timer_at = now + TICK_SECONDS
         self._expire(now)
-        watched = {
+        watched = dict.fromkeys(
             peer for group in self._groups.values() for peer in self._placement.watched(group.template_id, group.number)
-        }
+        )
         for peer in self._peers.due_beats(watched, now=now):
             self._requests.ask_for_life(peer, now=now)
         silent = self._peers.fall_silent(now=now)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from fingerpost.ids import PublicKey
 from fingerpost.limits import ACKNOWLEDGEMENTS, FRAME_PACKETS_MAX
+from fingerpost.node.peers import Peers
 from fingerpost.node.placement import Placement
 from fingerpost.node.requests import Requests
 from fingerpost.node.wire import Answer, Have, Offer
@@ -62,9 +63,10 @@ class _Entry:
         mask = self.has.get(peer)
         return np.arange(len(self.packets)) if mask is None else np.flatnonzero(~mask)
 
-    def holders(self) -> int:
-        """Return at how many other holders each packet is, at least."""
-        return int(np.sum(list(self.has.values()), axis=0).min()) if self.has else 0
+    def holders(self, peers: Peers) -> int:
+        """Return at how many holders that are live each packet is, at least: who died since may be gone for ever."""
+        masks = [mask for peer, mask in self.has.items() if peers.is_live(peer)]
+        return int(np.sum(masks, axis=0).min()) if masks else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +95,14 @@ class Outbox:
         self,
         *,
         store: PacketStore,
+        peers: Peers,
         placement: Placement,
         requests: Requests,
         report: Report,
         have_holds: Callable[[Have, PublicKey], bool],
     ) -> None:
         self._store = store
+        self._peers = peers
         self._placement = placement
         self._requests = requests
         self._report = report
@@ -209,7 +213,7 @@ class Outbox:
 
     def _judge(self, entry: _Entry, others: list[PublicKey]) -> None:
         emission = entry.emission
-        if not entry.acknowledged and entry.holders() >= ACKNOWLEDGEMENTS:
+        if not entry.acknowledged and entry.holders(self._peers) >= ACKNOWLEDGEMENTS:
             entry.acknowledged = True
             emission.unacknowledged -= 1
             if not emission.unacknowledged:
@@ -223,4 +227,6 @@ class Outbox:
             self._report(Unacknowledged(number=emission.number, holders=self._holders_of(emission)))
 
     def _holders_of(self, emission: _Emission) -> int:
-        return min((entry.holders() for entry in self._entries.values() if entry.emission is emission), default=0)
+        return min(
+            (entry.holders(self._peers) for entry in self._entries.values() if entry.emission is emission), default=0
+        )

@@ -89,11 +89,12 @@ class Replication:
         if due:
             self._compare(group, min(due, key=lambda peer: group.due[peer]), now)
 
-    def _wanted(self, group: Group) -> set[PublicKey]:
+    def _wanted(self, group: Group) -> list[PublicKey]:
         if not group.follows:
-            return set()
-        asked = {peer for peer in group.due if self._peers.is_live(peer) and peer not in group.current}
-        return {*(peer for peer in group.current if peer != self._me), *group.unheard, *asked}
+            return []
+        others = [peer for peer in group.current if peer != self._me]
+        hinted = [peer for peer in group.due if self._peers.is_live(peer) and peer not in group.current]
+        return list(dict.fromkeys([*others, *sorted(group.unheard), *hinted]))
 
     def _shelf_root(self, group: Group) -> bytes:
         return self._inventory(group.template_id).shelf(group.number).root()

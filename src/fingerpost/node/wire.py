@@ -188,7 +188,7 @@ def decode_message(frame: bytes) -> Message:
         raise PacketError("frame-invalid", f"a frame of {len(frame)} bytes; at most {FRAME_SIZE_BYTES_MAX}")
     try:
         message: Message = _decoder.decode(frame)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PacketError("frame-invalid", f"not a message of this protocol: {error}") from None
     problem = _problem(message)
     if problem:

@@ -48,15 +48,22 @@ def observation(
 
 
 def withdrawal(
-    emitter: Signer, packet_id: bytes, *, number: int = 0, epoch: int = 20_000, template_id: bytes = TEMPLATE_ID
+    emitter: Signer,
+    packet_id: bytes,
+    *,
+    number: int = 0,
+    epoch: int = 20_000,
+    template_id: bytes = TEMPLATE_ID,
+    cell: int = 0,
 ) -> Packet:
-    """Return the withdrawal, by this emitter, of the packet with this id."""
+    """Return the withdrawal, by this emitter, of the packet with this id, which lies in ``cell``."""
     return Packet(
         kind=Kind.WITHDRAWAL,
         profile=Profile.OPEN,
         epoch=epoch,
         ttl_days=1,
         template_id=template_id,
+        cell=cell,
         nonce=hashlib.blake2s(b"withdrawal %d" % number, key=packet_id).digest()[:16],
         emitter=emitter.public_key,
         payload=Payload(outcome=Withdrawn(packet_id=packet_id), confidence=0),

@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from fingerpost.ids import PublicKey
 from fingerpost.node.emission import observation
 from fingerpost.node.engine import Emitted, Engine, Event
 from fingerpost.node.peers import Holder
-from fingerpost.packet import Signer
+from fingerpost.packet import Signer, packet_ids
 from fingerpost.store._memory import MemoryStore
 from fingerpost.template import Template, parse_template
 
@@ -48,6 +50,11 @@ class Counted:
         return hashlib.shake_128(self._seed + self._reads.to_bytes(8, "big")).digest(size)
 
 
+def signer_of(name: str) -> Signer:
+    """Return the identity of the node with this name."""
+    return Signer(hashlib.blake2s(name.encode()).digest())
+
+
 class Town:
     """Engines by name. A name in ``dead`` neither gets nor gives frames; ``drops`` decides about single frames."""
 
@@ -70,9 +77,10 @@ class Town:
 
     def start(self, name: str, *, follow: bool = False, organisation: str = "", **more: Any) -> Engine:
         """Start a node on the store it has."""
-        signer = Signer(hashlib.blake2s(name.encode()).digest())
         entropy = Counted(f"{name} {self.now}")
-        engine = Engine(signer=signer, store=self.stores[name], entropy=entropy, organisation=organisation, **more)
+        engine = Engine(
+            signer=signer_of(name), store=self.stores[name], entropy=entropy, organisation=organisation, **more
+        )
         engine.serve(self.template, follow=follow)
         self.engines[name] = engine
         self.events.setdefault(name, [])
@@ -141,8 +149,10 @@ class Town:
         """Return who of the living has a packet."""
         return {name for name in self.engines if name not in self.dead and self.has(name, packet_id)}
 
+    def id_of(self, emitted: Emitted) -> bytes:
+        """Return the id of the first packet of an emission."""
+        return packet_ids(emitted.packets)[0].tobytes()
+
     def has(self, name: str, packet_id: bytes) -> bool:
         """Say whether a node's store has a packet."""
-        import numpy as np
-
         return bool(self.stores[name].contains(np.frombuffer(packet_id, np.uint8).reshape(1, -1))[0])

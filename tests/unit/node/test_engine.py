@@ -1,0 +1,272 @@
+"""What engines decide together: where packets go, when they count as safe, who may let go of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fingerpost.limits import REPLICAS
+from fingerpost.node.audit import PROMISE_SECONDS
+from fingerpost.node.engine import FrameRefused, Refreshed
+from fingerpost.node.outbox import Acknowledged, Unacknowledged
+from fingerpost.node.wire import Have, Listed, Offer, Packets, decode_message, encode_message
+from fingerpost.packet import packet_ids, packets_from_frame
+from fingerpost.testing.packet_samples import signed, withdrawal
+from tests.unit.node.town import Town, signer_of
+
+
+@pytest.fixture
+def town() -> Town:
+    """Return seven nodes that know each other and keep no more than their share."""
+    town = Town()
+    for name in "abcdefg":
+        town.add(name)
+    town.run(3)
+    return town
+
+
+def holders_of(town: Town) -> list[str]:
+    names = {town.key(name): name for name in town.engines}
+    living = next(name for name in town.engines if name not in town.dead)
+    return [names[key] for key in town.engines[living].group(town.template.template_id).current]
+
+
+def outsider(town: Town) -> str:
+    """Return a node that is no holder."""
+    return next(name for name in town.engines if name not in {*holders_of(town), *town.dead})
+
+
+def test_a_packet_is_acknowledged_once_two_other_holders_keep_it(town: Town) -> None:
+    emitter = outsider(town)
+    first, second, third = holders_of(town)
+    taken: list[str] = []
+
+    def drops(sender: str, receiver: str, frame: bytes) -> bool:
+        if isinstance(decode_message(frame), Offer):
+            return receiver not in taken
+        return False
+
+    town.drops = drops
+    taken.append(first)
+    packet_id = town.emit(emitter, 50)[0]
+    assert [event for event in town.events[emitter] if isinstance(event, Acknowledged)] == []
+    taken.append(second)
+    town.run(16)
+    (told,) = [event for event in town.events[emitter] if isinstance(event, Acknowledged)]
+    assert told.holders == 2
+    assert town.holding(town.id_of(packet_id)) == {emitter, first, second, third}, "holders fetch what they lack"
+
+
+def test_a_holder_that_emits_counts_only_the_others(town: Town) -> None:
+    emitter, second, third = holders_of(town)
+    town.dead.add(third)
+    town.emit(emitter, 50)
+    assert not [event for event in town.events[emitter] if isinstance(event, Acknowledged)]
+    town.run(20)  # The dead one is found silent, and another takes its place.
+    (told,) = [event for event in town.events[emitter] if isinstance(event, Acknowledged)]
+    assert told.holders == 2
+    assert second in holders_of(town)
+
+
+def test_the_place_of_a_dead_holder_is_taken_and_filled(town: Town) -> None:
+    ids = [town.id_of(emitted) for emitted in town.emit(outsider(town), *range(0, 100, 5))]
+    before = holders_of(town)
+    town.dead.add(before[0])
+    town.run(20)
+    after = holders_of(town)
+    assert before[0] not in after
+    assert all(set(after) <= town.holding(packet_id) for packet_id in ids)
+
+
+def test_any_two_losses_leave_every_acknowledged_packet_and_three_copies_grow_again(town: Town) -> None:
+    emitter = outsider(town)
+    packet_id = town.id_of(town.emit(emitter, 50)[0])
+    town.dead |= {emitter, holders_of(town)[0]}
+    assert town.holding(packet_id)
+    town.run(20)
+    assert set(holders_of(town)) <= town.holding(packet_id)
+    assert len(holders_of(town)) == REPLICAS
+
+
+def test_a_lonely_node_says_at_once_that_nobody_else_has_its_packets_and_hands_them_over_later() -> None:
+    town = Town()
+    town.add("a")
+    packet_id = town.id_of(town.emit("a", 50)[0])
+    assert [type(event) for event in town.events["a"]] == [Unacknowledged]
+    for name in "bcd":
+        town.add(name)
+    town.run(30)
+    assert set(holders_of(town)) <= town.holding(packet_id)
+
+
+def test_two_nodes_of_one_organisation_never_hold_the_same_group() -> None:
+    town = Town()
+    organisations = {"a": "north", "b": "north", "c": "north", "d": "south", "e": "east", "f": "east"}
+    for name in organisations:
+        town.add(name, organisation=organisations[name])
+    town.introduce(organisations=organisations)
+    town.run(3)
+    held = [organisations[name] for name in holders_of(town)]
+    assert len(held) == len(set(held)) == REPLICAS
+
+
+def test_newcomers_are_not_complete_by_agreeing_with_each_other(town: Town) -> None:
+    packet_id = town.id_of(town.emit(outsider(town), 50)[0])
+    old = set(town.engines)
+    town.drops = lambda sender, receiver, frame: {sender, receiver} & old and not {sender, receiver} <= old
+    for name in "hijklmnopqrstuvwxyz":
+        town.add(name)
+    town.run(1.5)
+    newcomers = [name for name in town.engines if name not in old and not town.has(name, packet_id)]
+    holding = [name for name in newcomers if town.engines[name].group(town.template.template_id).holds]
+    assert len(holding) >= 2, "the test needs newcomers that take over"
+    assert not any(town.engines[name].group(town.template.template_id).complete for name in holding)
+    town.drops = lambda sender, receiver, frame: False
+    town.run(30)
+    for name in set(holding) & set(holders_of(town)):
+        assert town.engines[name].group(town.template.template_id).complete
+        assert town.has(name, packet_id)
+
+
+def test_a_former_holder_lets_go_after_a_record_lifetime_and_the_emitter_never(town: Town) -> None:
+    emitter = outsider(town)
+    packet_id = town.id_of(town.emit(emitter, 50)[0])
+    old = holders_of(town)
+    for name in "hijklmnopqrstuvwxyz":
+        town.add(name)
+    town.run(60)
+    former = [name for name in old if name not in holders_of(town)]
+    assert former, "the test needs a holder that is replaced"
+    assert set(former) <= town.holding(packet_id), "long before a record lifetime is over"
+    town.run(500)
+    assert town.holding(packet_id) == {emitter, *holders_of(town)}
+
+
+def test_a_former_holder_keeps_what_a_holder_lacks(town: Town) -> None:
+    packet_id = town.id_of(town.emit(outsider(town), 50)[0])
+    old = holders_of(town)
+    for name in "hijklmnopqrstuvwxyz":
+        town.add(name)
+    town.run(8)
+    without = next(name for name in holders_of(town) if name not in old)
+    town.stores[without].drop(np.frombuffer(packet_id, np.uint8).reshape(1, -1), day=20_000)
+    town.drops = lambda sender, receiver, frame: (
+        receiver == without and isinstance(decode_message(frame), (Offer, Packets))
+    )
+    town.run(700)
+    assert town.holding(packet_id) >= set(old)
+
+
+def test_whoever_said_have_keeps_for_as_long_as_it_promised(town: Town) -> None:
+    packet_id = town.id_of(town.emit(outsider(town), 50)[0])
+    holder = holders_of(town)[0]
+    group = town.engines[holder].group(town.template.template_id)
+    assert group.promised_until >= town.now + PROMISE_SECONDS - 1
+    assert town.has(holder, packet_id)
+
+
+def test_a_forged_have_acknowledges_nothing(town: Town) -> None:
+    emitter = outsider(town)
+
+    def drops(sender: str, receiver: str, frame: bytes) -> bool:
+        message = decode_message(frame)
+        if receiver == emitter and isinstance(message, Have):
+            forged = Have(answers=message.answers, packet_ids=message.packet_ids, at=message.at, signature=bytes(64))
+            town.engines[emitter].receive(encode_message(forged), peer=town.key(sender), now=town.now)
+            return True
+        return False
+
+    town.drops = drops
+    town.emit(emitter, 50)
+    town.run(5)
+    assert not [event for event in town.events[emitter] if isinstance(event, Acknowledged)]
+
+
+def test_a_holder_that_lists_what_it_does_not_give_keeps_nobody_from_the_others(town: Town) -> None:
+    packet_id = town.id_of(town.emit(outsider(town), 50)[0])
+    liar = holders_of(town)[0]
+    names = {town.key(name): name for name in town.engines}
+
+    def drops(sender: str, receiver: str, frame: bytes) -> bool:
+        message = decode_message(frame)
+        if sender == liar and isinstance(message, Listed):
+            lie = Listed(answers=message.answers, packet_ids=bytes(31) + b"\1" + bytes([255]) * 32, more=True)
+            town.engines[receiver].receive(encode_message(lie), peer=town.key(liar), now=town.now)
+            return True
+        return False
+
+    town.drops = drops
+    town.dead.add(holders_of(town)[1])
+    town.run(30)
+    assert names
+    assert {name for name in holders_of(town) if name != liar} <= town.holding(packet_id)
+
+
+def test_what_was_not_settled_before_a_restart_is_handed_over_after_it(town: Town) -> None:
+    emitter = outsider(town)
+    town.drops = lambda sender, receiver, frame: sender == emitter
+    packet_id = town.id_of(town.emit(emitter, 50)[0])
+    town.start(emitter)
+    town.drops = lambda sender, receiver, frame: False
+    town.introduce()
+    town.run(5)
+    assert set(holders_of(town)) <= town.holding(packet_id)
+
+
+def test_a_withdrawal_reaches_every_holder_and_nothing_brings_the_packet_back(town: Town) -> None:
+    emitter = outsider(town)
+    emitted = town.emit(emitter, 50)[0]
+    packet_id = town.id_of(emitted)
+    signer, cell = signer_of(emitter), int(emitted.packets["cell"][0])
+    taken_back = signed([withdrawal(signer, packet_id, template_id=town.template.template_id, cell=cell)], signer)
+    (first, *_) = holders_of(town)
+    frame = encode_message(Offer(number=1, packets=taken_back.tobytes()))
+    town.engines[first].receive(frame, peer=town.key(emitter), now=town.now)
+    town.run(30)
+    assert town.holding(packet_id) <= {emitter}
+    again = encode_message(Offer(number=2, packets=emitted.packets.tobytes()))
+    town.engines[first].receive(again, peer=town.key(emitter), now=town.now)
+    town.run(30)
+    assert not town.has(first, packet_id)
+
+
+def test_a_refresh_brings_what_was_acknowledged_before_it(town: Town) -> None:
+    follower = town.add("z", follow=True)
+    town.run(3)
+    packet_id = town.id_of(town.emit(outsider(town), 50)[0])
+    town.events["z"].clear()
+    number = follower.refresh(town.template.template_id, now=town.now)
+    town.settle()
+    assert [event for event in town.events["z"] if isinstance(event, Refreshed)] == [Refreshed(number=number, peers=2)]
+    assert town.has("z", packet_id)
+
+
+def test_garbage_and_answers_to_nothing_become_events(town: Town) -> None:
+    engine = town.engines["a"]
+    for frame in (b"", b"\xff" * 100, encode_message(Packets(answers=77, packets=b""))):
+        engine.receive(frame, peer=town.key("b"), now=town.now)
+    town.settle()
+    codes = [event.code for event in town.events["a"] if isinstance(event, FrameRefused)]
+    assert codes == ["frame-invalid", "frame-invalid", "answer-unexpected"]
+
+
+def test_a_tampered_packet_is_refused_and_not_promised(town: Town) -> None:
+    emitted = town.emit("a", 50)[0]
+    tampered = packets_from_frame(emitted.packets.tobytes()).copy()
+    tampered["signature"][0, 0] ^= 1
+    answers: list[Have] = []
+
+    def drops(sender: str, receiver: str, frame: bytes) -> bool:
+        message = decode_message(frame)
+        if receiver == "a" and isinstance(message, Have):
+            answers.append(message)
+        return False
+
+    town.drops = drops
+    stranger = town.add("y")
+    stranger.receive(encode_message(Offer(number=5, packets=tampered.tobytes())), peer=town.key("a"), now=town.now)
+    town.settle()
+    assert [(have.packet_ids, have.refused) for have in answers if have.answers == 5] == [
+        (b"", {"refused-signature": 1})
+    ]
+    assert not town.has("y", packet_ids(tampered)[0].tobytes())
