@@ -18,21 +18,21 @@ import numpy.typing as npt
 from fingerpost.errors import FingerpostError, UsageError
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import PublicKey, TemplateId
-from fingerpost.node import serving
 from fingerpost.node.admission import Refusal, judge
 from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audit
 from fingerpost.node.emission import Observations, build_packets
+from fingerpost.node.events import Event, FrameRefused, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.groups import Group
 from fingerpost.node.haves import have_statement
 from fingerpost.node.inventory import Inventory
 from fingerpost.node.knowledge import Knowledge
-from fingerpost.node.outbox import Acknowledged, Outbox, Unacknowledged
+from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
 from fingerpost.node.placement import Placement
 from fingerpost.node.replication import Replication
 from fingerpost.node.requests import Outgoing, Requests
+from fingerpost.node.serving import Serving
 from fingerpost.node.wire import (
-    Answer,
     Beat,
     Check,
     Compare,
@@ -66,35 +66,6 @@ class Emitted:
     number: int
     packets: Packets
     rows: Rows
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PacketsArrived:
-    """A peer handed packets over: how many are new here, and how many were refused for which reason."""
-
-    peer: PublicKey
-    stored: int
-    refused: dict[str, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refreshed:
-    """Refresh ``number`` is over: ``peers`` comparisons with holders were made, and what they had is here."""
-
-    number: int
-    peers: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameRefused:
-    """A frame that is no message of this protocol, that nobody waits for, or that the store could not take."""
-
-    peer: PublicKey
-    code: str
-    message: str
-
-
-Event = PacketsArrived | Acknowledged | Unacknowledged | Refreshed | FrameRefused
 
 
 @dataclass(slots=True)
@@ -156,6 +127,14 @@ class Engine:
             inventory=self._inventory,
             take=self._take,
             heard=self._heard_out,
+        )
+        self._serving = Serving(
+            signer=signer,
+            store=store,
+            inventory=self._inventory,
+            inventories=lambda: [self._inventory(template_id) for template_id in self._templates],
+            groups=self._groups,
+            evidence=lambda template_id, now: self.evidence(TemplateId(template_id), now=now),
         )
         self._audit = Audit(
             me=self.public_key,
@@ -353,41 +332,26 @@ class Engine:
         return self._number
 
     def _take_message(self, message: Message, peer: PublicKey, now: float) -> None:
-        if isinstance(message, Answer) and not (isinstance(message, Beat) and not message.answers):
-            if not self._requests.take(message, peer=peer, now=now):
-                raise UsageError("answer-unexpected", "an answer to nothing that this peer was asked")
-            self._report_refreshes(now)
-            return
         match message:
-            case Offer():
-                self._take_offer(message, peer, now)
-            case Check():
-                ids = np.frombuffer(message.packet_ids, np.uint8).reshape(-1, 32)
-                self._say_have(message.number, ids[self._store.contains(ids)], {}, peer, now)
-            case Compare():
-                self._take_compare(message, peer, now)
-            case List():
-                self._requests.send(peer, serving.listed(message, self._inventory(message.template_id)))
-            case Get():
-                self._requests.send(peer, serving.packets_asked(message, self._store))
-            case WantCells():
-                self._answer_cells(message, peer, now)
-            case Nearest():
-                evidence = self.evidence(TemplateId(message.template_id), now=now)
-                self._requests.send(peer, serving.nearest(message, evidence, self._store))
-            case Beat():
+            case Beat(answers=0):
                 self._requests.send(peer, Beat(number=0, answers=message.number))
+            case Offer():
+                kept, refused = self._keep(packets_from_frame(message.packets), peer, now)
+                self._requests.send(peer, self._serving.have(message.number, kept, refused, peer=peer, now=now))
+            case Check() | Compare() | List() | Get() | WantCells() | Nearest():
+                self._requests.send(peer, self._serving.answer(message, peer=peer, now=now))
+                if isinstance(message, Compare):
+                    self._hear_digest(message, peer, now)
+            case _:
+                if not self._requests.take(message, peer=peer, now=now):
+                    raise UsageError("answer-unexpected", "an answer to nothing that this peer was asked")
+                self._report_refreshes(now)
 
-    def _take_compare(self, question: Compare, peer: PublicKey, now: float) -> None:
-        self._requests.send(peer, serving.compared(question, self._inventory(question.template_id)))
+    def _hear_digest(self, question: Compare, peer: PublicKey, now: float) -> None:
         group = self._groups.get((question.template_id, question.group))
         if group is not None:
             self._replication.hint(group, peer, question.root, now=now)
             self._replication.step(group, now=now)
-
-    def _take_offer(self, offer: Offer, peer: PublicKey, now: float) -> None:
-        kept, refused = self._keep(packets_from_frame(offer.packets), peer, now)
-        self._say_have(offer.number, kept, refused, peer, now)
 
     def _take(self, frame: bytes, peer: PublicKey, now: float) -> None:
         self._keep(packets_from_frame(frame), peer, now)
@@ -417,39 +381,9 @@ class Engine:
             if len(rows):
                 inventory.add(packets[rows], ids[rows])
 
-    def _say_have(
-        self, number: int, ids: npt.NDArray[np.uint8], refused: dict[str, int], peer: PublicKey, now: float
-    ) -> None:
-        for template_id in self._templates:
-            inventory = self._inventory(template_id)
-            for number_of_group in {inventory.group_of(packet_id.tobytes()) for packet_id in ids}:
-                if number_of_group is not None:
-                    self._groups[template_id, number_of_group].promised_until = now + PROMISE_SECONDS
-        joined, at = ids.tobytes(), int(now)
-        signature = self._signer.sign(have_statement(joined, asker=peer, at=at))
-        self._requests.send(peer, Have(answers=number, packet_ids=joined, at=at, signature=signature, refused=refused))
-
     def _have_holds(self, have: Have, peer: PublicKey) -> bool:
         statement = have_statement(have.packet_ids, asker=self.public_key, at=have.at)
         return signature_holds(statement, have.signature, peer)
-
-    def _answer_cells(self, question: WantCells, peer: PublicKey, now: float) -> None:
-        template = self.template(TemplateId(question.template_id))
-        shift = template.cell_bits - _group_bits(template)
-
-        def complete(cell: int) -> bool:
-            group = self._groups.get((template.template_id, cell >> shift))
-            return group is not None and group.complete
-
-        answer = serving.cells_held(
-            question,
-            self._inventory(template.template_id),
-            asker=peer,
-            signer=self._signer,
-            complete=complete,
-            now=now,
-        )
-        self._requests.send(peer, answer)
 
     def _welcomes(self, emitter: PublicKey) -> bool:
         """Say whether packets of an emitter are kept here: members' and this node's own."""

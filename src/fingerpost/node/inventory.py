@@ -120,9 +120,10 @@ class Inventory:
         self, store: PacketStore, template_id: bytes, *, own: PublicKey, group_of: Callable[[int], int]
     ) -> None:
         self._store = store
+        self.template_id = template_id
+        self.group_of_cell = group_of
         self._template_id = np.frombuffer(template_id, np.uint8)
         self._own_key = np.frombuffer(own, np.uint8)
-        self._group_of = group_of
         self.rebuild()
 
     def rebuild(self) -> None:
@@ -177,7 +178,7 @@ class Inventory:
     def group_of(self, packet_id: bytes) -> int | None:
         """Return the group of a packet that is kept, else None."""
         cell = self._cell_of.get(packet_id)
-        return None if cell is None else self._group_of(cell)
+        return None if cell is None else self.group_of_cell(cell)
 
     def _put(self, packets: Packets, ids: Ids) -> None:
         withdrawal = packets["kind"] == Kind.WITHDRAWAL
@@ -191,7 +192,7 @@ class Inventory:
                     self._take(replaced)
                 self._withdrawn[key] = packet_id
             self._cell_of[packet_id] = cell
-            self._groups.setdefault(self._group_of(cell), Shelf()).add(packet_id)
+            self._groups.setdefault(self.group_of_cell(cell), Shelf()).add(packet_id)
             if self._cells is not None:
                 self._cells.setdefault(cell, Shelf()).add(packet_id)
             if mine[row]:
@@ -199,7 +200,7 @@ class Inventory:
 
     def _take(self, packet_id: bytes) -> None:
         cell = self._cell_of.pop(packet_id)
-        self._groups[self._group_of(cell)].remove(packet_id)
+        self._groups[self.group_of_cell(cell)].remove(packet_id)
         if self._cells is not None:
             self._cells[cell].remove(packet_id)
         self.own.discard(packet_id)

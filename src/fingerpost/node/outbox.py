@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from fingerpost.ids import PublicKey
 from fingerpost.limits import ACKNOWLEDGEMENTS, FRAME_PACKETS_MAX
+from fingerpost.node.events import Acknowledged, Unacknowledged
 from fingerpost.node.peers import Peers
 from fingerpost.node.placement import Placement
 from fingerpost.node.requests import Requests
@@ -67,22 +68,6 @@ class _Entry:
         """Return at how many holders that are live each packet is, at least: who died since may be gone for ever."""
         masks = [mask for peer, mask in self.has.items() if peers.is_live(peer)]
         return int(np.sum(masks, axis=0).min()) if masks else 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acknowledged:
-    """Every packet of emission ``number`` is durable here and at ``holders`` other holders, enough to outlive two."""
-
-    number: int
-    holders: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unacknowledged:
-    """All current holders were tried, and too few have every packet of emission ``number``; it is tried again."""
-
-    number: int
-    holders: int
 
 
 Report = Callable[[Acknowledged | Unacknowledged], None]

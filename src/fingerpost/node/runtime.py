@@ -20,10 +20,10 @@ from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.node import asking
 from fingerpost.node.connection import Connection
 from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
-from fingerpost.node.engine import Engine, Event, PacketsArrived, Refreshed
+from fingerpost.node.engine import Engine
+from fingerpost.node.events import Acknowledged, Event, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
-from fingerpost.node.outbox import Acknowledged, Unacknowledged
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy
 from fingerpost.system import SystemClock, SystemEntropy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +10,20 @@ import numpy.typing as npt
 from fingerpost.fingerprint import hamming
 from fingerpost.ids import PublicKey
 from fingerpost.limits import FRAME_IDS_MAX, FRAME_PACKETS_MAX
-from fingerpost.node.haves import cells_statement
+from fingerpost.node.audit import PROMISE_SECONDS
+from fingerpost.node.groups import Group
+from fingerpost.node.haves import cells_statement, have_statement
 from fingerpost.node.inventory import Inventory
 from fingerpost.node.wire import (
     DIGEST_SIZE_BYTES,
     PACKET_ID_SIZE_BYTES,
+    Answer,
     CellsHeld,
+    Check,
     Compare,
     Compared,
     Get,
+    Have,
     List,
     Listed,
     Nearest,
@@ -29,69 +34,97 @@ from fingerpost.packet import Signer
 from fingerpost.store.base import PacketStore
 from fingerpost.synthesis.evidence import Evidence
 
-
-def compared(question: Compare, inventory: Inventory) -> Compared:
-    """Answer with the digest of a group and, where it differs, with those of its leaves."""
-    shelf = inventory.shelf(question.group)
-    same = shelf.root() == question.root
-    return Compared(answers=question.number, root=shelf.root(), leaves=b"" if same else shelf.leaf_records())
+Question = Check | Compare | List | Get | WantCells | Nearest
 
 
-def listed(question: List, inventory: Inventory) -> Listed:
-    """Answer with the ids in some leaves of a group."""
-    asked = question.leaves
-    leaves = [int.from_bytes(asked[at : at + 2], "big") for at in range(0, len(asked), 2)]
-    ids, more = inventory.shelf(question.group).ids(leaves, after=question.after, count=FRAME_IDS_MAX)
-    return Listed(answers=question.number, packet_ids=b"".join(ids), more=more)
+class Serving:
+    """Answers what peers ask; it changes nothing but what has been promised."""
 
+    def __init__(
+        self,
+        *,
+        signer: Signer,
+        store: PacketStore,
+        inventory: Callable[[bytes], Inventory],
+        inventories: Callable[[], Iterable[Inventory]],
+        groups: Mapping[tuple[bytes, int], Group],
+        evidence: Callable[[bytes, float], Evidence],
+    ) -> None:
+        self._signer = signer
+        self._store = store
+        self._inventory = inventory
+        self._inventories = inventories
+        self._groups = groups
+        self._evidence = evidence
 
-def packets_asked(question: Get, store: PacketStore) -> Packets:
-    """Answer with the packets asked for that are here."""
-    ids = np.frombuffer(question.packet_ids, np.uint8).reshape(-1, PACKET_ID_SIZE_BYTES)
-    return Packets(answers=question.number, packets=store.get(ids).tobytes())
+    def answer(self, question: Question, *, peer: PublicKey, now: float) -> Answer:
+        """Return the answer to a peer's question. Raises ``UsageError`` for a template that is not served."""
+        match question:
+            case Check():
+                ids = np.frombuffer(question.packet_ids, np.uint8).reshape(-1, PACKET_ID_SIZE_BYTES)
+                return self.have(question.number, ids[self._store.contains(ids)], {}, peer=peer, now=now)
+            case Compare():
+                shelf = self._inventory(question.template_id).shelf(question.group)
+                same = shelf.root() == question.root
+                leaves = b"" if same else shelf.leaf_records()
+                return Compared(answers=question.number, root=shelf.root(), leaves=leaves)
+            case List():
+                shelf = self._inventory(question.template_id).shelf(question.group)
+                leaves = question.leaves
+                numbers = [int.from_bytes(leaves[at : at + 2], "big") for at in range(0, len(leaves), 2)]
+                found, more = shelf.ids(numbers, after=question.after, count=FRAME_IDS_MAX)
+                return Listed(answers=question.number, packet_ids=b"".join(found), more=more)
+            case Get():
+                ids = np.frombuffer(question.packet_ids, np.uint8).reshape(-1, PACKET_ID_SIZE_BYTES)
+                return Packets(answers=question.number, packets=self._store.get(ids).tobytes())
+            case WantCells():
+                return self._cells(question, peer, now)
+            case Nearest():
+                return self._nearest(question, now)
 
+    def have(
+        self, number: int, ids: npt.NDArray[np.uint8], refused: dict[str, int], *, peer: PublicKey, now: float
+    ) -> Have:
+        """Return the signed word that these packets (ids (n, 32)) are kept, and keep it: their groups are promised."""
+        for inventory in self._inventories():
+            for group in {inventory.group_of(packet_id.tobytes()) for packet_id in ids}:
+                if group is not None:
+                    self._groups[inventory.template_id, group].promised_until = now + PROMISE_SECONDS
+        joined, at = ids.tobytes(), int(now)
+        signature = self._signer.sign(have_statement(joined, asker=peer, at=at))
+        return Have(answers=number, packet_ids=joined, at=at, signature=signature, refused=refused)
 
-def cells_held(
-    question: WantCells,
-    inventory: Inventory,
-    *,
-    asker: PublicKey,
-    signer: Signer,
-    complete: Callable[[int], bool],
-    now: float,
-) -> CellsHeld:
-    """Answer with the digests of some cells, signed, and the ids where the asker has something else.
+    def _cells(self, question: WantCells, peer: PublicKey, now: float) -> CellsHeld:
+        inventory = self._inventory(question.template_id)
+        shelves = [inventory.cell(cell) for cell in question.cells]
+        digests = b"".join(shelf.root() for shelf in shelves)
+        size = DIGEST_SIZE_BYTES
+        known = [question.known[at : at + size] for at in range(0, len(question.known), size)]
+        unknown = [shelf for shelf, digest in zip(shelves, known, strict=True) if shelf.root() != digest]
+        ids = sorted(each for shelf in unknown for each in shelf if each > question.after)
+        groups = [self._groups.get((inventory.template_id, inventory.group_of_cell(cell))) for cell in question.cells]
+        complete = all(group is not None and group.complete for group in groups)
+        statement = cells_statement(
+            question.cells, digests, template_id=question.template_id, asker=peer, at=int(now), complete=complete
+        )
+        return CellsHeld(
+            answers=question.number,
+            digests=digests,
+            packet_ids=b"".join(ids[:FRAME_IDS_MAX]),
+            more=len(ids) > FRAME_IDS_MAX,
+            complete=complete,
+            at=int(now),
+            signature=self._signer.sign(statement),
+        )
 
-    ``complete`` says of a cell whether this node has compared it with all holders within its reach.
-    """
-    shelves = [inventory.cell(cell) for cell in question.cells]
-    digests = b"".join(shelf.root() for shelf in shelves)
-    size = DIGEST_SIZE_BYTES
-    known = [question.known[at : at + size] for at in range(0, len(question.known), size)]
-    unknown = [shelf for shelf, digest in zip(shelves, known, strict=True) if shelf.root() != digest]
-    ids = sorted(each for shelf in unknown for each in shelf if each > question.after)
-    whole = all(complete(cell) for cell in question.cells)
-    statement = cells_statement(
-        question.cells, digests, template_id=question.template_id, asker=asker, at=int(now), complete=whole
-    )
-    return CellsHeld(
-        answers=question.number,
-        digests=digests,
-        packet_ids=b"".join(ids[:FRAME_IDS_MAX]),
-        more=len(ids) > FRAME_IDS_MAX,
-        complete=whole,
-        at=int(now),
-        signature=signer.sign(statement),
-    )
-
-
-def nearest(question: Nearest, evidence: Evidence, store: PacketStore) -> Packets:
-    """Answer with the packets nearest to a fingerprint by Hamming distance; of equally near ones the smaller ids."""
-    count = min(question.count, FRAME_PACKETS_MAX)
-    if len(question.fingerprint) * 8 != evidence.bits or not len(evidence):
-        return Packets(answers=question.number, packets=b"")
-    rows = nearest_rows(evidence.fingerprints, np.frombuffer(question.fingerprint, np.uint8), count=count)
-    return Packets(answers=question.number, packets=store.get(evidence.packet_ids[rows]).tobytes())
+    def _nearest(self, question: Nearest, now: float) -> Packets:
+        """Answer with the packets nearest to a fingerprint by Hamming distance; of equally near ones the smaller id."""
+        evidence = self._evidence(question.template_id, now)
+        if len(question.fingerprint) * 8 != evidence.bits or not len(evidence):
+            return Packets(answers=question.number, packets=b"")
+        fingerprint = np.frombuffer(question.fingerprint, np.uint8)
+        rows = nearest_rows(evidence.fingerprints, fingerprint, count=min(question.count, FRAME_PACKETS_MAX))
+        return Packets(answers=question.number, packets=self._store.get(evidence.packet_ids[rows]).tobytes())
 
 
 def nearest_rows(

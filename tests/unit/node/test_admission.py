@@ -68,7 +68,7 @@ def _packet(template: Template, *, signer: Signer = SIGNER, **changes: Any) -> A
 
 
 def _judge(packets: Any, template: Template, *, day: int = DAY) -> Refusal:
-    served = {template.template_id: template}
+    served: dict[bytes, Template] = {template.template_id: template}
     return Refusal(int(judge(packets, packet_ids(packets), templates=served, day=day, roots=RootCache())[0]))
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from fingerpost.ids import PublicKey
 from fingerpost.node.emission import observation
-from fingerpost.node.engine import Emitted, Engine, Event
+from fingerpost.node.engine import Emitted, Engine
+from fingerpost.node.events import Event
 from fingerpost.node.peers import Holder
 from fingerpost.packet import Signer, packet_ids
 from fingerpost.store._memory import MemoryStore
@@ -151,7 +152,7 @@ class Town:
 
     def id_of(self, emitted: Emitted) -> bytes:
         """Return the id of the first packet of an emission."""
-        return packet_ids(emitted.packets)[0].tobytes()
+        return bytes(packet_ids(emitted.packets)[0])
 
     def has(self, name: str, packet_id: bytes) -> bool:
         """Say whether a node's store has a packet."""
