@@ -19,7 +19,6 @@ from fingerpost.errors import FingerpostError, UsageError
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audit
-from fingerpost.node.cache import CellCache
 from fingerpost.node.emission import Observations, build_packets
 from fingerpost.node.events import Event, FrameRefused, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.fetching import Fetching
@@ -267,10 +266,6 @@ class Engine:
         self._fetching.nearest(self._number, template_id, fingerprint, groups=groups, count=count, now=now)
         return self._number
 
-    def known(self, template_id: TemplateId) -> CellCache:
-        """Return what this node knows beyond what it keeps."""
-        return self._holdings.cache(template_id)
-
     def receive(self, frame: bytes, *, peer: PublicKey, now: float) -> None:
         """Take one frame from ``peer``."""
         if self._peers.heard(peer, now=now):
@@ -352,6 +347,11 @@ class Engine:
             conditions=conditions,
             day=day_of(now),
         )
+
+    def packets_behind(self, template_id: TemplateId, evidence_digest: str, *, now: float) -> Packets:
+        """Return the packets that a recent answer was made from, or all live ones of the template."""
+        self._holdings.expire(now)
+        return self._holdings.knowledge(template_id).packets_behind(evidence_digest)
 
     def packets(self, template_id: TemplateId, *, now: float) -> Packets:
         """Return the live packets of a template."""
