@@ -64,8 +64,8 @@ class Template:
 
     ``canonical`` is the template as deterministic JSON: one text per meaning, which ``parse_template`` reads back.
     ``template_id`` covers all of it, ``space_id`` only what fingerprints depend on (situation, encoder, bits, salt).
-    Another ``salt`` draws another random projection for the same fields. Cells that share their first ``group_bits`` bits
-    have the same holders.
+    Another ``salt`` draws another random projection for the same fields.
+    Cells that share their first ``group_bits`` bits have the same holders.
     Raises ``TemplateError`` where parts contradict each other.
     """
 
