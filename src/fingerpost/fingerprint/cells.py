@@ -1,7 +1,7 @@
 """Cells and groups: regions of fingerprint space, and which of them to look into for situations like one's own.
 
 A cell is the first ``cell_bits`` bits of a fingerprint. Cells that share their first ``group_bits`` bits are a group
-and have the same holders, so a look into another cell of a group costs bytes only, one into another group a message too.
+and have the same holders: to look into another cell of a group costs bytes only, into another group a message too.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def probes(
     ``flip_costs`` (cell_bits,) says how unlikely a neighbour differs in each bit: ``Fingerprinter.flip_costs`` of the
     asker's own situation. A cell costs the sum over the bits in which it differs, and cheaper cells come first
     (query-directed probing: Lv et al., "Multi-probe LSH", VLDB 2007). Without them every bit costs 1, which walks
-    Hamming balls. Of two cells of equal cost the one comes first that leaves alone the dearest bit in which they differ;
+    Hamming balls. Of two cells of equal cost that one comes first which keeps the dearest bit in which they differ;
     of bits of equal cost an earlier one counts as dearer, so that a flip outside the group comes last.
 
     With ``groups_max`` all cells are from that many groups, the cheapest ones, the situation's own first. Fewer than
