@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from fingerpost.carrier.base import Address, Peer
 from fingerpost.directory.record import HolderRecord
-from fingerpost.directory.region import Region
 from fingerpost.errors import NetworkError, RecordError, TableError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import (
@@ -29,6 +28,7 @@ from fingerpost.limits import (
 from fingerpost.node import asking
 from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
 from fingerpost.node.engine import Engine, Event, PacketsArrived, PacketsKept, WantAnswered
+from fingerpost.node.finding import Finding
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
 from fingerpost.packet import packet_ids
@@ -85,12 +85,12 @@ class AsyncNode:
         self._clock = clock
         self._close_store = close_store
         self._directory: Directory | None = None
+        self._finding: Finding | None = None
         self._carrier: Carrier | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._addresses: dict[PublicKey, Address] = {}
         self._network: Reach | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
-        self._record: HolderRecord | None = None
         self._arrived = 0
         self.bytes_received = 0
         self.bytes_sent = 0
@@ -239,14 +239,14 @@ class AsyncNode:
         for task in self._tasks:
             task.cancel()
         if self._directory is not None:
-            if self._record is not None:
+            if self._finding is not None:
                 with contextlib.suppress(NetworkError):  # The record is gone by itself within minutes.
-                    await self._directory.withdraw(self._region, self._record)
+                    await self._finding.withdraw()
             await self._directory.close()
         if self._carrier is not None:
             await self._carrier.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._directory = self._carrier = None
+        self._directory = self._carrier = self._finding = None
         self._tasks.clear()
         self._close_store()
 
@@ -284,15 +284,11 @@ class AsyncNode:
         missed = await self._exchange(offers)
         return len(set(holders) - missed)
 
-    @property
-    def _region(self) -> Region:
-        return Region(template_id=self._template.template_id)
-
     async def _holders(self) -> list[PublicKey]:
         """Return the other admitted holders that the directory knows, and note where they are."""
-        if self._directory is None or self._network is None:
+        if self._finding is None or self._network is None:
             return []
-        found = await self._directory.find(self._region)
+        found = await self._finding.find()
         usable = [
             record
             for record in found
@@ -308,14 +304,23 @@ class AsyncNode:
         self._network = network
         self._carrier = await network.open_carrier(self._identity)
         self._directory = await network.open_directory(clock=self._clock, state=self._state)
+        self._finding = Finding(
+            self._directory,
+            template_id=self._template.template_id,
+            public_key=self._engine.public_key,
+            network_id=network.network_id,
+            sign=self._identity.sign,
+            admits=network.admits,
+            clock=self._clock,
+        )
         self._tasks.append(asyncio.create_task(self._read(self._carrier)))
-        pause = await self._announce(network, self._carrier, self._directory)
-        keeping = self._keep_announcing(network, self._carrier, self._directory, pause=pause)
+        pause = await self._announce(network, self._carrier, self._finding)
+        keeping = self._keep_announcing(network, self._carrier, self._finding, pause=pause)
         self._tasks.append(asyncio.create_task(keeping))
         with contextlib.suppress(NetworkError):  # A holder that is gone must not keep anybody from joining.
             await self.synchronise()
 
-    async def _announce(self, network: Reach, carrier: Carrier, directory: Directory) -> float:
+    async def _announce(self, network: Reach, carrier: Carrier, finding: Finding) -> float:
         """Tell the directory where this node is; return the seconds until it is to be told again."""
         record = HolderRecord(
             template_id=self._template.template_id,
@@ -328,19 +333,18 @@ class AsyncNode:
             issued_at=int(self._clock.now()),
             lifetime_seconds=RECORD_LIFETIME_SECONDS_DEFAULT,
         )
-        self._record = record.signed(self._identity.sign, network_id=network.network_id)
         try:
-            await directory.announce(self._region, self._record)
+            await finding.announce(record)
         except NetworkError as error:
             if error.code != "directory-unreachable":
                 raise
             return ANNOUNCE_AGAIN_SECONDS
         return ANNOUNCE_SECONDS
 
-    async def _keep_announcing(self, network: Reach, carrier: Carrier, directory: Directory, *, pause: float) -> None:
+    async def _keep_announcing(self, network: Reach, carrier: Carrier, finding: Finding, *, pause: float) -> None:
         while True:
             await asyncio.sleep(pause)
-            pause = await self._announce(network, carrier, directory)
+            pause = await self._announce(network, carrier, finding)
 
     async def _exchange(self, requests: Mapping[int, PublicKey]) -> set[PublicKey]:
         """Send what is due and wait for the answers to these requests; return the peers that left one unanswered.
