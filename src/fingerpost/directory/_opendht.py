@@ -112,7 +112,7 @@ class OpendhtDirectory:
         self._require_open()
         key, now = region.key(self._network_id), self._clock.now()
         cached = self._cache.get(key, {})
-        known = list(self._members.union(cached))
+        known: list[bytes] = [*self._members.union(cached)]
         request = Find(self._network_id, region.template_id, region.depth, region.prefix, now, known)
         try:
             reply = await self._supervisor.ask(

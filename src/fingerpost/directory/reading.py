@@ -120,7 +120,7 @@ class RegionReading:
     def _drawn(self, values: list[bytes]) -> list[bytes]:
         """Return the values that are checked: in the names of known holders first, by turns, then others."""
         turns: Counter[bytes] = Counter()
-        order = []
+        order: list[tuple[bool, int, int, bytes]] = []
         for encoded in sorted(values, key=self._draw):
             name = encoded[len(self._start) + 2 :][:_KEY_SIZE_BYTES]  # after the two bytes that say its length
             if name in self._known:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,7 +183,7 @@ def test_directed_probes_find_more_neighbours_than_hamming_balls_do() -> None:
         (0, {"flip_costs": [1, 2, 3, -1]}, "probe-argument"),
     ],
 )
-def test_probes_that_make_no_sense_are_refused(cell: int, changes: dict[str, object], code: str) -> None:
+def test_probes_that_make_no_sense_are_refused(cell: int, changes: dict[str, Any], code: str) -> None:
     with pytest.raises(UsageError) as caught:
         probes(cell, template(4, 2), **({"count": 3} | changes))
     assert caught.value.code == code
