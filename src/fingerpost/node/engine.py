@@ -24,7 +24,7 @@ from fingerpost.node.events import Event, FrameRefused, PacketsArrived, Refreshe
 from fingerpost.node.fetching import Fetching
 from fingerpost.node.groups import Group
 from fingerpost.node.haves import have_statement
-from fingerpost.node.holdings import Holdings, Taken, group_bits
+from fingerpost.node.holdings import Holdings, Taken
 from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
 from fingerpost.node.placement import Placement
@@ -184,7 +184,7 @@ class Engine:
         if follow:
             self._follows.add(template.template_id)
         audit_at = float("-inf") if self._outbox.is_unsettled(template.template_id) else float("inf")
-        for number in range(1 << group_bits(template)):
+        for number in range(1 << template.group_bits):
             key = template.template_id, number
             self._groups[key] = Group(template_id=template.template_id, number=number, audit_at=audit_at)
 

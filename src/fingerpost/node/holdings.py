@@ -74,7 +74,7 @@ class Holdings:
         """Return which packets of a template are kept."""
         if template_id not in self._inventories:
             template = self.template(template_id)
-            shift = template.cell_bits - group_bits(template)
+            shift = template.cell_bits - template.group_bits
             self._inventories[template_id] = Inventory(
                 self.store, template_id, own=self._me, group_of=lambda cell: cell >> shift
             )
@@ -154,11 +154,6 @@ class Holdings:
     def _welcomes(self, emitter: PublicKey) -> bool:
         """Say whether packets of an emitter are kept here: members' and this node's own."""
         return self._admits is None or emitter == self._me or self._admits(emitter)
-
-
-def group_bits(template: Template) -> int:
-    """Return how many leading bits of a cell tell its group."""
-    return getattr(template, "group_bits", 0)
 
 
 def _counted(refusals: npt.NDArray[np.uint8]) -> Counter[str]:
