@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fingerpost.ids import NodeId, PublicKey
+from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.network import Reach
 from fingerpost.node.runtime import AsyncNode, Confirmation, Emission, Mode
 from fingerpost.ports import Clock, Entropy
@@ -105,10 +106,13 @@ class Node:
         *,
         conditions: Mapping[str, object] | None = None,
         mode: Mode | None = None,
+        cells: int = PROBES_DEFAULT,
         tells_situation: bool = False,
     ) -> Answer:
         """Return what happened elsewhere in situations like this one; fields left out count as missing."""
-        return _run(self._node.ask(situation, conditions=conditions, mode=mode, tells_situation=tells_situation))
+        return _run(
+            self._node.ask(situation, conditions=conditions, mode=mode, cells=cells, tells_situation=tells_situation)
+        )
 
     def ask_table(self, columns: Mapping[str, object]) -> list[Answer]:
         """Return an answer for each row of a table, columns by name; absent columns count as missing."""
