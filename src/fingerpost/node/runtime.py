@@ -148,6 +148,11 @@ class AsyncNode:
         """The Ed25519 key that this node signs with: what others name to admit it."""
         return self._engine.public_key
 
+    @property
+    def address(self) -> Address:
+        """Where peers reach this node: what a static directory lists. It is empty outside of a network."""
+        return Address(endpoint="") if self._carrier is None else self._carrier.address
+
     async def emit(
         self,
         *,
