@@ -169,7 +169,8 @@ async def _receive_grpc(settings: Settings) -> AsyncIterator[tuple[Settings, Mov
 
 @asynccontextmanager
 async def _send_grpc(where: Settings) -> AsyncIterator[Move]:
-    target, options = f"127.0.0.1:{where['port']}", [*SIZES, *NO_PROXY]
+    target = f"127.0.0.1:{where['port']}"
+    options: list[tuple[str, object]] = [*SIZES, *NO_PROXY]
     if "certificate" in where:
         credentials = grpc.ssl_channel_credentials(where["certificate"].encode())
         options.append(("grpc.ssl_target_name_override", SERVER_NAME))

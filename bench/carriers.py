@@ -206,7 +206,7 @@ def _say(end: subprocess.Popen[str], line: str) -> None:
 def _hear(end: subprocess.Popen[str]) -> str:
     line = end.stdout.readline() if end.stdout is not None else ""
     if not line:
-        raise RuntimeError(f"an end of the measurement has ended: {end.args}")
+        raise RuntimeError(f"an end of the measurement has ended: {end.args!r}")
     return line.strip()
 
 
