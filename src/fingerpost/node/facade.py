@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from fingerpost.carrier.base import Address
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
@@ -63,6 +64,11 @@ class Node:
     def public_key(self) -> PublicKey:
         """The Ed25519 key that this node signs with: what others name to admit it."""
         return self._node.public_key
+
+    @property
+    def address(self) -> Address:
+        """Where peers reach this node: what a static directory lists. It is empty outside of a network."""
+        return self._node.address
 
     @property
     def bytes_received(self) -> int:

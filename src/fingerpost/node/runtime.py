@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from fingerpost.carrier.base import Address
 from fingerpost.errors import NetworkError, RecordError, TableError, UsageError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
@@ -152,6 +153,11 @@ class AsyncNode:
         """The Ed25519 key that this node signs with: what others name to admit it."""
         return self._engine.public_key
 
+    @property
+    def address(self) -> Address:
+        """Where peers reach this node: what a static directory lists. It is empty outside of a network."""
+        return Address(endpoint="") if self._connection is None else self._connection.address
+
     async def emit(
         self,
         *,
@@ -209,9 +215,9 @@ class AsyncNode:
 
         ``mode`` says what leaves this node: ``sync`` nothing about the situation (holders are asked for what is new,
         and the answer comes from the packets kept here), ``cells`` in which cells its like may lie (``cells`` of them),
-        ``direct`` its fingerprint, which for personal data needs ``tells_situation``. A node that follows its template asks
-        ``sync`` unless told otherwise, any other ``cells``. When no holder answers, the answer comes from what is known
-        here.
+        ``direct`` its fingerprint, which for personal data needs ``tells_situation``. A node that follows its template
+        asks ``sync`` unless told otherwise, any other ``cells``. When no holder answers, the answer comes from what is
+        known here.
         """
         chosen: Mode = mode or ("sync" if self._follow else "cells")
         require_mode(chosen, follows=self._follow)
