@@ -150,6 +150,7 @@ class Engine:
             cache=self._holdings.cache,
             take=self._take_for_answers,
             have_holds=self._have_holds,
+            is_complete=lambda template_id, number: self._groups[template_id, number].complete,
             report=self._events.append,
         )
         self._serving = Serving(
