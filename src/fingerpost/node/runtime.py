@@ -24,6 +24,7 @@ from fingerpost.node.connection import Connection
 from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
+from fingerpost.node.groups import GroupStatus
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
 from fingerpost.packet import packet_ids
@@ -264,6 +265,10 @@ class AsyncNode:
     async def packets(self) -> npt.NDArray[np.void]:
         """Return every live packet that this node holds of its template, (n,) of ``fingerpost.packet.PACKET_DTYPE``."""
         return self._engine.packets(self._template.template_id, now=self._clock.now())
+
+    def groups(self) -> tuple[GroupStatus, ...]:
+        """Return the groups of cells that this node holds, or of which it has something."""
+        return self._engine.group_status(self._template.template_id)
 
     async def synchronise(self) -> int:
         """Fetch every packet that the network holds for the template; return how many were new here.
