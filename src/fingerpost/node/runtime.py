@@ -31,8 +31,10 @@ from fingerpost.node.emission import Observations, observation, observations_of_
 from fingerpost.node.engine import Engine, Event, PacketsArrived, PacketsKept, WantAnswered
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
+from fingerpost.node.status import NodeStatus, Watch, read_status
 from fingerpost.packet import packet_ids
-from fingerpost.ports import Clock, Entropy
+from fingerpost.ports import Clock, Entropy, day_of
+from fingerpost.store.retention import compaction_due
 from fingerpost.system import SystemClock, SystemEntropy
 from fingerpost.template import RowProblem, Template
 
@@ -77,8 +79,10 @@ class AsyncNode:
         clock: Clock,
         close_store: Callable[[], None],
         state: Path | None,
+        watch: Watch,
     ) -> None:
         self._engine = engine
+        self._watch = watch
         self._identity = identity
         self._state = state
         self._template = template
@@ -92,8 +96,6 @@ class AsyncNode:
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._record: HolderRecord | None = None
         self._arrived = 0
-        self.bytes_received = 0
-        self.bytes_sent = 0
 
     @classmethod
     async def open(
@@ -124,6 +126,7 @@ class AsyncNode:
             clock=clock,
             close_store=store.close,
             state=None if root is None else root / "directory",
+            watch=Watch(store=store),
         )
         try:
             if network is not None:
@@ -147,6 +150,16 @@ class AsyncNode:
     def public_key(self) -> PublicKey:
         """The Ed25519 key that this node signs with: what others name to admit it."""
         return self._engine.public_key
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of all frames that arrived so far."""
+        return self._watch.received_bytes
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of all frames that left so far."""
+        return self._watch.sent_bytes
 
     async def emit(
         self,
@@ -178,11 +191,13 @@ class AsyncNode:
         *,
         skip_bad_rows: bool = False,
         progress: Callable[[int, int], None] | None = None,
+        require_holder: bool = True,
     ) -> Emission:
         """Tell the outcomes of a whole table, columns by name; ``progress`` is called with (rows done, rows in all).
 
         Raises ``RecordError`` for the first row that does not fit, before anything is written; with
-        ``skip_bad_rows`` such rows are left out and listed in the result.
+        ``skip_bad_rows`` such rows are left out and listed in the result. Raises ``NetworkError`` (``peer-silent``)
+        when there are other holders and none answers; without ``require_holder`` the result then says 0 holders.
         """
         require_emittable(self._template)
         rows = _row_count(columns)
@@ -190,7 +205,9 @@ class AsyncNode:
         if problems and not skip_bad_rows:
             raise _first_problem(problems, rows)
         bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
-        return await self._emit(all_rows.without(bad), problems=problems, progress=progress)
+        return await self._emit(
+            all_rows.without(bad), problems=problems, progress=progress, require_holder=require_holder
+        )
 
     async def ask(self, situation: Mapping[str, object], *, conditions: Mapping[str, object] | None = None) -> Answer:
         """Return what happened elsewhere in situations like this one; fields left out count as missing."""
@@ -219,6 +236,31 @@ class AsyncNode:
     async def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""
         return asking.receipt(self._engine, self._template, answer, now=self._clock.now())
+
+    async def find_packets(self, ids: Sequence[str]) -> npt.NDArray[np.void]:
+        """Return the live packets with these ids (64 hex digits each), in their order, without those not here."""
+        return self._watch.store.get(np.frombuffer(bytes.fromhex("".join(ids)), np.uint8).reshape(-1, 32))
+
+    async def status(self, *, look_up: bool = False) -> NodeStatus:
+        """Return what this node holds, knows and has done; ``look_up`` asks the directory first who is there."""
+        if look_up:
+            await self._holders()
+        return read_status(
+            self._watch,
+            public_key=self.public_key,
+            template=self._template,
+            network=self._network,
+            carrier=self._carrier,
+            directory=self._directory,
+            addresses=self._addresses,
+        )
+
+    async def tend(self) -> None:
+        """Drop what is expired, and rewrite the store when dead bytes have been in it for long enough."""
+        store, day = self._watch.store, day_of(self._clock.now())
+        store.expire(day)
+        if compaction_due(store.stats(), day=day):
+            store.compact(day)
 
     async def packets(self) -> npt.NDArray[np.void]:
         """Return every live packet that this node holds of its template, (n,) of ``fingerpost.packet.PACKET_DTYPE``."""
@@ -262,6 +304,7 @@ class AsyncNode:
         *,
         problems: Sequence[RowProblem] = (),
         progress: Callable[[int, int], None] | None = None,
+        require_holder: bool = True,
     ) -> Emission:
         ids: list[str] = [""] * len(observations)
         size_bytes = holders = 0
@@ -270,7 +313,14 @@ class AsyncNode:
             packets, rows = self._engine.emit(self._template.template_id, chunk, now=self._clock.now())
             for row, packet_id in zip(rows, packet_ids(packets), strict=True):
                 ids[start + int(row)] = packet_id.tobytes().hex()
-            holders = await self._spread(packets)
+            self._watch.emitted_packets += len(packets)
+            try:
+                holders = await self._spread(packets)
+            except NetworkError:
+                if require_holder:
+                    raise
+                holders = 0
+            self._watch.acknowledged_packets += len(packets) if holders else 0
             size_bytes += packets.nbytes
             if progress is not None:
                 progress(min(start + EMIT_ROWS_AT_ONCE, len(observations)), len(observations))
@@ -362,6 +412,8 @@ class AsyncNode:
             for number in requests:
                 self._waiting.pop(number, None)
         missed = {requests[number] for number, future in futures.items() if not future.done() or future.cancelled()}
+        for peer in missed:
+            self._watch.silent(peer)
         if missed == set(requests.values()):
             raise NetworkError(
                 "peer-silent",
@@ -379,9 +431,10 @@ class AsyncNode:
             try:
                 peer = Peer(public_key=outgoing.to, address=self._addresses.get(outgoing.to))
                 await carrier.send(outgoing.frame, to=peer)
-                self.bytes_sent += len(outgoing.frame)
+                self._watch.sent(outgoing.to, size_bytes=len(outgoing.frame))
             except NetworkError:
                 unreachable.add(outgoing.to)
+                self._watch.silent(outgoing.to)
         return unreachable
 
     async def _read(self, carrier: Carrier) -> None:
@@ -390,13 +443,15 @@ class AsyncNode:
                 delivery = await carrier.receive()
             except NetworkError:
                 return
-            self.bytes_received += len(delivery.frame)
-            self._engine.receive(delivery.frame, peer=delivery.sender, now=self._clock.now())
+            now = self._clock.now()
+            self._watch.heard(delivery.sender, size_bytes=len(delivery.frame), now=now)
+            self._engine.receive(delivery.frame, peer=delivery.sender, now=now)
             self._settle()
             await self._flush()
 
     def _settle(self) -> None:
         while (event := self._engine.next_event()) is not None:
+            self._watch.note(event)
             if isinstance(event, (PacketsKept, WantAnswered)):
                 future = self._waiting.get(event.number)
                 if future is not None and not future.done():
