@@ -111,6 +111,8 @@ class Watch:
     def heard(self, peer: PublicKey, *, size_bytes: int, now: float) -> None:
         """A frame of a peer arrived."""
         contact = self._contacts.pop(peer, None) or _Contact()
+        if contact.live is False:
+            _LOG.info("peer %s answers again", node_id(peer).hex())
         contact.live, contact.heard_at = True, now
         contact.received_bytes += size_bytes
         self.received_bytes += size_bytes
