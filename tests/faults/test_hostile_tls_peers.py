@@ -250,6 +250,7 @@ def test_a_frame_out_of_bounds_ends_the_flight_stream() -> None:
 
 def test_a_flight_member_that_reads_nothing_cannot_keep_the_node_from_closing() -> None:
     async def main() -> None:
+        before = set(threading.enumerate())
         node = await open_flight_carrier(OPTIONS)
         with flight_client(node.address) as client:
             writer, reader = await asyncio.to_thread(flight_stream, client, node.address)
@@ -258,7 +259,8 @@ def test_a_flight_member_that_reads_nothing_cannot_keep_the_node_from_closing() 
             await fill(node)
             async with asyncio.timeout(20):
                 await node.close()
-            assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("fingerpost")]
+            left = set(threading.enumerate()) - before
+            assert not [thread.name for thread in left if thread.name.startswith("fingerpost")]
             reader.cancel()
 
     async def fill(node: Carrier) -> None:
