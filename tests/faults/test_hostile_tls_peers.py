@@ -174,9 +174,8 @@ def test_a_flight_call_without_a_token_is_not_read() -> None:
         with flight_client(address) as client:
             for headers in ([], bearer(bytes(32)), [(b"authorization", b"Bearer zz")], [(b"authorization", b"")]):
                 options = flight.FlightCallOptions(headers=headers, timeout=20)
-                _writer, reader = client.do_exchange(flight.FlightDescriptor.for_command(b"x"), options)
-                with pytest.raises(flight.FlightUnauthenticatedError):
-                    reader.read_chunk()
+                with pytest.raises(flight.FlightUnauthenticatedError):  # At once, or when it is used.
+                    client.do_exchange(flight.FlightDescriptor.for_command(b"x"), options)[1].read_chunk()
                 with pytest.raises(flight.FlightUnauthenticatedError):
                     list(client.list_flights(options=options))
 
