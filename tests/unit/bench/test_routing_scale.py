@@ -1,0 +1,90 @@
+"""What the routing measurement counts is what it says it counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench import routing_scale
+from bench._routing_places import Town
+from bench._routing_sets import RealSet, read_sets
+from fingerpost.directory.regions import group_leading
+from fingerpost.fingerprint import Fingerprinter, cell_of, hamming, probes
+from fingerpost.ids import TemplateId
+from fingerpost.limits import PACKET_SIZE_BYTES, REGION_RECORDS_SPLIT, REPLICAS
+
+TEMPLATE_ID = TemplateId(bytes(range(16)))
+
+
+@pytest.fixture(scope="module")
+def digits() -> RealSet:
+    return read_sets(None, questions=20, seed=1)[0]
+
+
+def test_sets_that_are_not_there_are_left_out_and_said(tmp_path, capsys) -> None:
+    assert [one.name for one in read_sets(tmp_path, questions=5, seed=0)] == ["digits"]
+    assert "left out: credit" in capsys.readouterr().out
+
+
+def test_nobody_who_asks_is_among_those_asked(digits: RealSet) -> None:
+    fingerprints = Fingerprinter(digits.template).fingerprints(digits.asked)
+    assert len(digits.population) + len(digits.asked) == 1_797
+    assert hamming(fingerprints, digits.population).min() > 0
+
+
+@pytest.mark.parametrize("packets", [1_777, 8 * 1_777, 10**9])
+def test_recall_is_the_share_of_the_nearest_rows_whose_cells_were_looked_into(digits: RealSet, packets: int) -> None:
+    seen = routing_scale.look(digits, routing_scale.by_brute_force(digits), 8)
+    template = replace(digits.template, cell_bits=8)
+    fingerprinter = Fingerprinter(template)
+    fingerprints = fingerprinter.fingerprints(digits.asked)
+    cells, homes = cell_of(digits.population, template), cell_of(fingerprints, template)
+    count = {1_777: 64, 8 * 1_777: 8, 10**9: 1}[packets]
+    for looked_into in (1, 5, 40):
+        expected = []
+        for row, home, cost in zip(fingerprints, homes, fingerprinter.flip_costs(digits.asked), strict=True):
+            distances = hamming(row[None, :], digits.population)[0]
+            found = np.isin(cells, probes(int(home), template, count=looked_into, flip_costs=cost))
+            last = np.sort(distances)[count - 1]
+            nearer, equal = distances < last, distances == last
+            expected.append((found[nearer].sum() + (count - nearer.sum()) * found[equal].mean()) / count)
+        assert routing_scale.recall(seen, packets, looked_into) == pytest.approx(np.array(expected), abs=1e-12)
+
+
+def test_costs_add_up_from_the_shares_of_cells_and_groups(digits: RealSet) -> None:
+    seen = routing_scale.look(digits, routing_scale.by_brute_force(digits), 8)
+    costs = routing_scale.costs_of(seen, 10**6, 256)
+    assert costs["holders_asked"] == 256
+    assert costs["messages"] == 512
+    assert costs["bytes_cells"] == pytest.approx(10**6 * (PACKET_SIZE_BYTES + 32), rel=1e-3)
+    whole = routing_scale.costs_of(routing_scale.look(digits, seen.ranking, 0), 10**6, 1)
+    assert whole["holders_asked"] == 1
+    assert 1_024 * PACKET_SIZE_BYTES < whole["bytes"] < 1_024 * PACKET_SIZE_BYTES + 200
+
+
+def test_a_group_is_placed_in_the_first_region_on_its_way_that_needs_no_division() -> None:
+    town = Town(3_000, seed=0)
+    placed = {group: town.holders(TEMPLATE_ID, group) for group in range(200)}
+    for group, holders in placed.items():
+        home = town.home(TEMPLATE_ID, group)
+        assert home.covers(group_leading(TEMPLATE_ID, group))
+        assert (
+            town.count(home)
+            <= REGION_RECORDS_SPLIT
+            < town.count(replace(home, depth=home.depth - 1, prefix=home.prefix >> 1))
+        )
+        assert len(set(holders)) == REPLICAS
+    assert len({holder for holders in placed.values() for holder in holders}) > 400
+
+
+def test_the_skew_of_a_load_is_that_of_its_fullest_holder(digits: RealSet) -> None:
+    seen = routing_scale.look(digits, routing_scale.by_brute_force(digits), 4)
+    figure = routing_scale.load_skew("load_skew_1e3_4", {"digits": seen}, 10**6, Town(1_000, seed=0))
+    by_group_bits = figure.detail["sets_by_group_bits"]["digits"]
+    assert by_group_bits["0"]["skew"] == pytest.approx(1)
+    assert by_group_bits["0"]["holders"] == REPLICAS
+    largest = seen.all_shares.max()
+    assert by_group_bits["4"]["share_fullest"] >= largest
+    assert figure.value == by_group_bits["4"]["skew"] > 1
