@@ -11,6 +11,8 @@ mpl.use("Agg")  # no display needed
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure as Chart
 
+__all__ = ["BAR", "GRID", "INK", "MUTED", "plt", "save"]
+
 INK, MUTED, GRID, BAR = "#1f2933", "#7b8794", "#e4e7eb", "#c53030"
 
 mpl.rcParams.update(

@@ -1,11 +1,12 @@
 """Routing in networks of a thousand to a million nodes, on fingerprints of real situations, a thousand packets a node.
 
 For cells of some bits and questions that look into some cells: ``recall64_{nodes}_{cell bits}_{probes}``, the share of
-the 64 nearest packets that lie in these cells; ``holders_asked_…``, one for each group of cells; ``messages_…`` and
+the 64 nearest packets that lie in these cells; ``holders_asked_…``, one for each of 256 groups; ``messages_…`` and
 ``bytes_…``, to ask each of them for its 1,024 nearest packets (mode "direct"); ``messages_cells_…`` and
 ``bytes_cells_…``, to fetch all packets of the cells for the first time (mode "cells"). And
 ``load_skew_{nodes}_{cell bits}``: packets of the fullest holder ÷ mean of those that have any. Each figure is that of
-the set for which it is worst; ``detail`` has all sets.
+the set for which it is worst; ``detail`` has all sets. Cell bits such as ``codebook12`` are those of a codebook, made
+from rows that are neither kept nor ask; of a set with too few of them there is no figure.
 
 Sampling: no set has 10^9 rows, and none is made up. Of N packets of which n were drawn at random, about 64 n / N of the
 64 nearest are among the n: so recall is measured on the nearest 64 n / N of the sample, found by comparing with every
@@ -28,7 +29,8 @@ from bench._figures import Figure, bootstrap_interval, is_quick, write_figures
 from bench._routing_places import Town
 from bench._routing_plots import plot_routing
 from bench._routing_sets import RealSet, read_sets
-from fingerpost.fingerprint import Fingerprinter, cell_of, group_of, probes
+from fingerpost.fingerprint import Fingerprinter, cell_of, group_of, likely_cells
+from fingerpost.fingerprint.codebook import make_codebook
 from fingerpost.ids import TemplateId
 from fingerpost.limits import FRAME_IDS_MAX, FRAME_PACKETS_MAX, GROUP_BITS_SERVED_MAX, PACKET_SIZE_BYTES
 from fingerpost.node.runtime import NEAREST_PACKETS
@@ -44,8 +46,9 @@ if TYPE_CHECKING:
 TARGET = "routing-scale"
 NODES = {"1e3": 1_000, "1e4": 10_000, "1e5": 100_000, "1e6": 1_000_000}
 PACKETS_A_NODE = 1_000
-CELL_BITS = (8, 12, 16, 20)
-PROBES = (1, 8, 32, 128, 512)
+SCHEMES = ("8", "12", "16", "20", "codebook8", "codebook10", "codebook12")
+GROUP_BITS, GROUP_BITS_TRIED = 8, (0, 4, 8, GROUP_BITS_SERVED_MAX)
+PROBES = (1, 8, 16, 64, 256)
 NEAREST = 64
 TIES_READ = 512  # of the ranking by brute force, so that equal distances at its end count alike
 PACKET_ID_SIZE_BYTES = 32
@@ -92,40 +95,57 @@ def main() -> None:
     towns = {name: Town(count, seed=SEED) for name, count in nodes.items()}
     rankings = {one.name: by_brute_force(one) for one in sets}
     figures: list[Figure] = []
-    for bits in CELL_BITS:
-        seen = {one.name: look(one, rankings[one.name], bits) for one in sets}
+    for scheme in SCHEMES:
+        templates = {one.name: template_of(one, scheme) for one in sets}
+        seen = {
+            one.name: look(one, rankings[one.name], template)
+            for one in sets
+            if (template := templates[one.name]) is not None
+        }
         for name, count in nodes.items():
             packets = count * PACKETS_A_NODE
             for looked_into in PROBES:
-                if looked_into <= 1 << bits:
-                    figures += figures_of(f"{name}_{bits}_{looked_into}", seen, packets, looked_into)
-            figures.append(load_skew(f"load_skew_{name}_{bits}", seen, packets, towns[name]))
+                figures += figures_of(f"{name}_{scheme}_{looked_into}", seen, packets, looked_into)
+            figures.append(load_skew(f"load_skew_{name}_{scheme}", seen, packets, towns[name]))
     figures += [lookups(name, town) for name, town in towns.items()]
     write_figures(TARGET, figures, seeds=[SEED])
     by_name = {figure.name: figure for figure in figures}
-    plot_routing(by_name, sets=[one.name for one in sets], cell_bits=CELL_BITS, probes=PROBES)
+    plot_routing(by_name, sets=[one.name for one in sets], schemes=SCHEMES, probes=PROBES)
 
 
 def by_brute_force(one: RealSet) -> Ranking:
     """Compare every question with every row."""
     index = faiss.IndexBinaryFlat(8 * one.population.shape[1])
     index.add(one.population)
-    fingerprints = Fingerprinter(one.template).fingerprints(one.asked)
+    fingerprints = Fingerprinter(one.template).fingerprints(one.asking)
     distances, rows = index.search(fingerprints, min(TIES_READ, len(one.population)))
     return Ranking(rows=rows, distances=distances)
 
 
-def look(one: RealSet, ranking: Ranking, bits: int) -> Seen:
+def template_of(one: RealSet, scheme: str) -> Template | None:
+    """Return the template of a set with other cells, or None where it has too few public rows for a codebook."""
+    if not scheme.startswith("codebook"):
+        return replace(one.template, cell_bits=int(scheme))
+    bits = int(scheme.removeprefix("codebook"))
+    if len(np.unique(one.public, axis=0)) < 1 << bits:
+        return None
+    return replace(one.template, cell_bits=bits, codebook=make_codebook(one.public, one.template, bits=bits))
+
+
+def look(one: RealSet, ranking: Ranking, template: Template) -> Seen:
     """Look into cells, best first, for each question."""
-    template = replace(one.template, cell_bits=bits, group_bits=0)
+    bits = template.cell_bits
     fingerprinter = Fingerprinter(template)
-    homes = cell_of(fingerprinter.fingerprints(one.asked), template)
-    costs = fingerprinter.flip_costs(one.asked)
+    fingerprints = fingerprinter.fingerprints(one.asking)
+    costs = fingerprinter.flip_costs(one.asking)
     cells = cell_of(one.population, template)
     all_shares = np.bincount(cells, minlength=1 << bits) / len(cells)
     count = min(max(PROBES), 1 << bits)
     order = np.array(
-        [probes(int(home), template, count=count, flip_costs=cost) for home, cost in zip(homes, costs, strict=True)]
+        [
+            likely_cells(fingerprint.tobytes(), template, count=count, flip_costs=cost)
+            for fingerprint, cost in zip(fingerprints, costs, strict=True)
+        ]
     )
     rank = np.full(ranking.rows.shape, count, np.int64)
     for question, looked_into in enumerate(order):
@@ -181,12 +201,14 @@ def recall(seen: Seen, packets: int, looked_into: int) -> NDArray[np.float64]:
     last = distances[:, count - 1 : count]
     nearer, equal, hit = distances < last, distances == last, seen.rank < looked_into
     open_places = count - nearer.sum(axis=1)
-    return ((hit & nearer).sum(axis=1) + open_places * (hit & equal).sum(axis=1) / equal.sum(axis=1)) / count
+    among_equal = (hit & equal).sum(axis=1) / equal.sum(axis=1)
+    shares: NDArray[np.float64] = ((hit & nearer).sum(axis=1) + open_places * among_equal) / count
+    return shares
 
 
 def costs_of(seen: Seen, packets: int, looked_into: int) -> dict[str, float]:
     """Return what a question costs on average, from the sizes of real frames, with one holder of each group asked."""
-    template = seen.with_group_bits(min(seen.template.cell_bits, GROUP_BITS_SERVED_MAX))
+    template = seen.with_group_bits(min(seen.template.cell_bits, GROUP_BITS))
     whole = np.bincount(group_of(np.arange(len(seen.all_shares)), template), seen.all_shares) * packets
     fingerprint = bytes(template.fingerprint_bits // 8)
     nearest = Nearest(number=1, template_id=template.template_id, fingerprint=fingerprint, count=NEAREST_PACKETS)
@@ -214,7 +236,7 @@ def load_skew(name: str, seen: Mapping[str, Seen], packets: int, town: Town) -> 
     detail: dict[str, dict[str, dict[str, float]]] = {}
     for set_name, one in seen.items():
         bits = one.template.cell_bits
-        for group_bits in sorted({min(bits, wanted) for wanted in (0, 4, 8, GROUP_BITS_SERVED_MAX)}):
+        for group_bits in sorted({min(bits, wanted) for wanted in GROUP_BITS_TRIED}):
             template = one.with_group_bits(group_bits)
             groups = group_of(np.arange(len(one.all_shares)), template)
             load: dict[int, float] = {}
@@ -229,7 +251,7 @@ def load_skew(name: str, seen: Mapping[str, Seen], packets: int, town: Town) -> 
                 "packets_fullest": fullest,
                 "share_fullest": fullest / packets,
             }
-    finest = {set_name: list(by_group_bits.values())[-1]["skew"] for set_name, by_group_bits in detail.items()}
+    finest = {set_name: by_group_bits[str(GROUP_BITS)]["skew"] for set_name, by_group_bits in detail.items()}
     return Figure(name=name, value=max(finest.values()), unit="ratio", detail={"sets_by_group_bits": detail})
 
 
