@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fingerpost import __version__
-from fingerpost.cli import ask, confirm, demo, emit, keys, node, packet, store, template, verify
+from fingerpost.cli import ask, codebook, confirm, demo, emit, keys, node, packet, store, template, verify
 
 _ABOUT = """Learn from each other's outcomes without moving data.
 
@@ -65,6 +65,7 @@ _template = new_group("Draft, check and read templates: the schema that nodes ag
 _template.command("infer")(template.infer)
 _template.command("check")(template.check)
 _template.command("show")(template.show)
+_template.command("codebook")(codebook.codebook)
 app.add_typer(_template, name="template")
 
 app.command("demo")(demo.demo)
