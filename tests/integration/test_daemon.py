@@ -120,6 +120,26 @@ def test_two_nodes_find_each_other_and_what_one_is_told_the_other_answers(place:
     assert (status["pending_packets"], status["live_peers"]) == (50, 0)
 
 
+def test_a_node_that_is_stopped_takes_its_record_out_of_the_directory(place: Callable[..., Place]) -> None:
+    first = place("first")
+    others = [place(name, bootstrap=[f"127.0.0.1:{first.dht_port}"]) for name in ("second", "newcomer")]
+    members = [node.public_key for node in (first, *others)]
+    for node in (first, *others):
+        node.members = members
+
+    def found_by(node: Place) -> set[str]:
+        return {peer["public_key"] for peer in node.call("node", "peers", "--json").document["peers"]}
+
+    first.start()
+    second, newcomer = others
+    second.start()
+    wait_until(lambda: found_by(first) == {second.public_key})
+    assert second.end() == 0
+    newcomer.start()
+    wait_until(lambda: found_by(newcomer) != set())
+    assert found_by(newcomer) == {first.public_key}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_a_node_in_order_and_nothing_is_left(place: Callable[..., Place], number: signal.Signals) -> None:
     node = place()

@@ -123,7 +123,8 @@ def run(*, config: ConfigOption = CONFIG_DEFAULT, home: HomeOption = None, json:
 
     out = Output(as_json=json)
     settings = load_config(config)
-    place = home_of(home) if home is not None or settings.home is None else Home(settings.home)
+    chosen = home_of(home) if home is not None or settings.home is None else Home(settings.home)
+    place = Home(chosen.root.absolute())
     template = load_template(settings.template)
 
     def ready(status: "NodeStatus") -> None:

@@ -352,6 +352,7 @@ class AsyncNode:
         ]
         for record in usable:
             self._addresses[record.public_key] = Address(endpoint=record.endpoint, channel_key=record.channel_key)
+        self._watch.listed({record.public_key for record in usable})
         return [record.public_key for record in usable]
 
     async def _join(self, network: Reach) -> None:

@@ -107,6 +107,13 @@ class Watch:
     refused_frames: dict[str, int] = field(default_factory=dict)
     refused_packets: dict[str, int] = field(default_factory=dict)
     _contacts: dict[PublicKey, _Contact] = field(default_factory=dict)
+    _listed: set[PublicKey] = field(default_factory=set)
+
+    def listed(self, peers: set[PublicKey]) -> None:
+        """The directory named these peers; who is not among them any more has left, and is forgotten."""
+        for peer in self._listed - peers:
+            self._contacts.pop(peer, None)
+        self._listed = set(peers)
 
     def heard(self, peer: PublicKey, *, size_bytes: int, now: float) -> None:
         """A frame of a peer arrived."""
@@ -142,9 +149,9 @@ class Watch:
                 self._refuse(self.refused_packets, reason, count, event.peer)
 
     def peers(self, addresses: Mapping[PublicKey, Address]) -> tuple[PeerStatus, ...]:
-        """Return every peer that the directory named or that was in contact, ordered by public key."""
+        """Return every peer that the directory names or that was in contact, ordered by public key."""
         found = []
-        for peer in sorted({*addresses, *self._contacts}):
+        for peer in sorted({*self._listed, *self._contacts}):
             contact = self._contacts.get(peer) or _Contact()
             address = addresses.get(peer)
             found.append(

@@ -25,6 +25,7 @@ def test_frames_are_counted_for_each_peer_and_in_all(watch: Watch) -> None:
     watch.heard(PEER, size_bytes=10, now=5.0)
     watch.heard(OTHER, size_bytes=20, now=6.0)
     watch.sent(PEER, size_bytes=7)
+    watch.listed({PEER})
     assert (watch.received_bytes, watch.sent_bytes) == (30, 7)
     other, peer = watch.peers({PEER: Address(endpoint="127.0.0.1:1")})
     assert (peer.public_key, peer.endpoint, peer.received_bytes, peer.sent_bytes) == (PEER, "127.0.0.1:1", 10, 7)
@@ -35,6 +36,7 @@ def test_a_peer_lives_from_its_last_frame_to_its_first_silence(watch: Watch) -> 
     def live() -> list[bool | None]:
         return [peer.live for peer in watch.peers({PEER: Address(endpoint="x")})]
 
+    watch.listed({PEER})
     assert live() == [None]
     watch.silent(PEER)
     assert live() == [False]
@@ -44,6 +46,19 @@ def test_a_peer_lives_from_its_last_frame_to_its_first_silence(watch: Watch) -> 
     assert live() == [True]
     watch.silent(PEER)
     assert live() == [False]
+
+
+def test_a_peer_that_the_directory_names_no_longer_is_forgotten_and_one_that_it_never_named_is_not(
+    watch: Watch,
+) -> None:
+    watch.listed({PEER})
+    for peer in (PEER, OTHER):
+        watch.heard(peer, size_bytes=1, now=1.0)
+    watch.listed(set())
+    assert [peer.public_key for peer in watch.peers({})] == [OTHER]
+    assert watch.received_bytes == 2
+    watch.listed({PEER})
+    assert [peer.live for peer in watch.peers({})] == [True, None]
 
 
 def test_refusals_are_counted_and_logged_ever_more_rarely(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
