@@ -25,7 +25,8 @@ id = {network}
 # an address that the others can reach, and let its port through the firewall.
 listen = "127.0.0.1:0"
 
-# Who may take part, by public key ('fingerpost keys show' prints one's own). An organisation's name is optional.
+# Who may take part, by public key ('fingerpost keys show' prints one's own). The organisation is optional;
+# no two nodes of one hold the same packets for others.
 members = [
     {{ public_key = {public_key}, organisation = "this node" }},
     # {{ public_key = "64 hex digits", organisation = "St. Mary" }},

@@ -80,16 +80,8 @@ def codebook(
     text = _with_cells(file, made)
     write_atomically(output, text)
     if json:
-        out.document(
-            {
-                "file": str(output),
-                "template_id": made.template_id.hex(),
-                "rows": len(fingerprints),
-                "rows_left_out": len(bad),
-                "cell_bits": bits,
-                "group_bits": group_bits,
-            }
-        )
+        counts = {"rows": len(fingerprints), "rows_left_out": len(bad), "cell_bits": bits, "group_bits": group_bits}
+        out.document({"file": str(output), "template_id": made.template_id.hex(), **counts})
         return
     out.title(f"{output}: {count_text(1 << bits, 'cell')} in {count_text(1 << group_bits, 'group')} of holders")
     if bad:

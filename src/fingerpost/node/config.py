@@ -63,7 +63,10 @@ _MEMBER_KEYS = ("public_key", "organisation")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A node that may take part; the ``organisation`` that runs it is empty where nobody says."""
+    """A node that may take part; the ``organisation`` that runs it is empty where nobody says.
+
+    No two nodes of one organisation hold the same packets for others.
+    """
 
     public_key: PublicKey
     organisation: str = ""
@@ -101,6 +104,7 @@ class NodeConfig:
             directory_name=self.directory_name,
             carrier_settings=self.carrier_settings,
             directory_settings=self.directory_settings,
+            organisations={m.public_key: m.organisation for m in self.members or () if m.organisation},
         )
 
     def organisation_of(self, public_key: PublicKey) -> str:
