@@ -120,6 +120,10 @@ def test_two_nodes_find_each_other_and_what_one_is_told_the_other_answers(place:
     assert "live" in first.call("node", "peers").out.splitlines()[1].split()
     told = second.call("node", "status", "--json").document
     assert (told["emitted_packets"], told["acknowledged_packets"]) == (100, 0), "two nodes are too few for that"
+    for mode in ("cells", "direct"):
+        asked = first.call("ask", "--set", "pressure=9.1", "--set", "model=B", "--mode", mode, "--json")
+        gathering = asked.document["answers"][0]["gathering"]
+        assert (gathering["mode"], gathering["holders_asked"], gathering["holders_answered"]) == (mode, 1, 1)
     answer = first.call("ask", "--set", "pressure=9.1", "--set", "model=B", "--json").document["answers"][0]
     assert {level["level"]: level["probability"] for level in answer["levels"]}["failed"] > 0.7
     second.end(signal.SIGKILL)

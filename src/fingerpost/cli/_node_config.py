@@ -34,6 +34,10 @@ members = [
 # Or let anybody in, and with them anybody who wants to crowd out the others:
 # open = true
 
+# Keep every packet of the template, and answer without telling anybody what is asked; or, with false, this node's share
+# only, and ask the holders of a situation's cells.
+follow = true
+
 [carrier]
 # zeromq, grpc, flight or nats; settings of the carrier stand beside its name.
 name = "zeromq"

@@ -13,6 +13,7 @@
         { public_key = "64 hex digits", organisation = "St. Mary" },
     ]
     # open = true                      # instead of members: anybody
+    follow = true                      # keep the whole template, not only this node's share
 
     [carrier]
     name = "zeromq"                    # its own settings stand beside the name
@@ -54,7 +55,7 @@ LISTEN_DEFAULT = "127.0.0.1:0"
 
 _KEYS = {
     "": ("home", "template", "network", "carrier", "directory", "control", "log"),
-    "network": ("id", "listen", "members", "open"),
+    "network": ("id", "listen", "members", "open", "follow"),
     "control": ("listen", "metrics"),
     "log": ("level",),
 }
@@ -86,6 +87,7 @@ class NodeConfig:
     network_id: str
     listen: str
     members: tuple[Member, ...] | None
+    follow: bool
     carrier_name: str
     carrier_settings: Mapping[str, Any]
     directory_name: str
@@ -154,6 +156,7 @@ def parse_config(data: bytes, *, source: str, folder: Path) -> NodeConfig:
         network_id=network.text("id", longest=NETWORK_ID_LENGTH_MAX),
         listen=network.host_and_port("listen"),
         members=_members(network),
+        follow=network.flag("follow", default=True),
         carrier_name=carrier.text("name", default="zeromq"),
         carrier_settings={name: value for name, value in carrier.values.items() if name != "name"},
         directory_name=directory.text("name", default="opendht"),

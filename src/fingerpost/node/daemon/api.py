@@ -44,7 +44,7 @@ from fingerpost.node.daemon.messages import (
 )
 from fingerpost.node.daemon.meters import CONTENT_TYPE, Meters
 from fingerpost.node.daemon.server import Request, Response
-from fingerpost.node.runtime import AsyncNode
+from fingerpost.node.runtime import AsyncNode, as_mode
 from fingerpost.node.status import NodeStatus, PeerStatus
 from fingerpost.synthesis import Answer
 from fingerpost.synthesis.answer_reading import read_answer
@@ -196,7 +196,15 @@ class ControlApi:
                     raise UsageError("bad-usage", "rows go without conditions", hint="ask about one situation")
                 answers = await self._ask_columns(columns_of_rows(message.rows))
             else:
-                answers = [await self._node.ask(message.situation or {}, conditions=message.conditions)]
+                answers = [
+                    await self._node.ask(
+                        message.situation or {},
+                        conditions=message.conditions,
+                        mode=as_mode(message.mode),
+                        cells=message.cells,
+                        tells_situation=message.tells_situation,
+                    )
+                ]
         for answer in answers:
             self.meters.asked(abstained=answer.abstained)
         self.meters.answer_seconds.observe(self._loop.time() - begun)

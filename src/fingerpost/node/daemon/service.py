@@ -48,7 +48,9 @@ async def run_daemon(config: NodeConfig, home: Home, *, ready: Callable[[NodeSta
         )
     stopping = asyncio.Event()
     with _Signals(stopping):
-        opening = asyncio.create_task(AsyncNode.open(config.template, home=home.root, network=config.network()))
+        opening = asyncio.create_task(
+            AsyncNode.open(config.template, home=home.root, network=config.network(), follow=config.follow)
+        )
         node = await _unless(stopping, opening)
         if node is None:
             return
