@@ -59,18 +59,14 @@ def codebook(
     from fingerpost.files import load_template, read_table, write_atomically
     from fingerpost.fingerprint import Fingerprinter
     from fingerpost.fingerprint.codebook import make_codebook
-    from fingerpost.template import DataClass, encode_table
+    from fingerpost.template import encode_table
 
     out = Output(as_json=json)
     if output.exists() and not force:
         raise UsageError("file-exists", f"{output} already exists", hint="choose another file, or say --force")
     template = load_template(file)
-    if template.data_class is not DataClass.NON_PERSONAL and not public:
-        raise UsageError(
-            "codebook-personal",
-            f"the template {template.name!r} is not declared non-personal, and prototypes are public",
-            hint="use public rows, and say --public",
-        )
+    if not public:
+        _require_non_personal(template)
     read = read_table(table)
     encoded, problems = encode_table(template, read.columns, rows=read.rows)
     bad = {problem.row - 1 for problem in problems}
@@ -87,6 +83,17 @@ def codebook(
     if bad:
         out.warning(f"{count_text(len(bad), 'row')} left out, since they do not fit the template")
     out.next_step(f"fingerpost template check {output}")
+
+
+def _require_non_personal(template: "Template") -> None:
+    from fingerpost.template import DataClass
+
+    if template.data_class is not DataClass.NON_PERSONAL:
+        raise UsageError(
+            "codebook-personal",
+            f"the template {template.name!r} is not declared non-personal, and prototypes are public",
+            hint="use public rows, and say --public",
+        )
 
 
 def _with_cells(file: Path, made: "Template") -> str:
