@@ -412,6 +412,8 @@ class Engine:
                 taken = self._take(message.packets, peer, now)
                 have = self._serving.have(message.number, taken.kept, taken.refused, peer=peer, now=now)
                 self._requests.send(peer, have)
+                if len(taken.withdrawals):
+                    self._requests.hand_over(peer, taken.withdrawals.tobytes(), now=now)
             case Check() | Compare() | List() | Get() | WantCells() | Nearest():
                 self._requests.send(peer, self._serving.answer(message, peer=peer, now=now))
                 if isinstance(message, Compare):

@@ -18,7 +18,7 @@ from fingerpost.node.admission import Refusal, judge
 from fingerpost.node.cache import CellCache
 from fingerpost.node.inventory import Inventory
 from fingerpost.node.knowledge import Knowledge
-from fingerpost.packet import RootCache, packet_ids, packets_from_frame
+from fingerpost.packet import PACKET_DTYPE, RootCache, packet_ids, packets_from_frame
 from fingerpost.ports import day_of
 from fingerpost.store.base import HELD, PacketStore, Verdict
 from fingerpost.template import Template
@@ -29,11 +29,15 @@ Ids = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What became of packets from elsewhere: the ids (n, 32) of those kept, how many were new, refusals by reason."""
+    """What became of packets from elsewhere: the ids (n, 32) of those kept, how many were new, refusals by reason.
+
+    ``withdrawals`` are those that ended some of them before: whoever has such a packet lacks its withdrawal.
+    """
 
     kept: Ids
     stored: int
     refused: dict[str, int]
+    withdrawals: Packets
 
 
 class Holdings:
@@ -112,7 +116,13 @@ class Holdings:
         kept = ids[welcome][held]
         if (verdicts == Verdict.TOMBSTONE).any():  # It may have ended what came with it.
             kept = kept[self.store.contains(kept)]
-        return Taken(kept=kept, stored=int((verdicts == Verdict.STORED).sum()), refused=dict(refused))
+        ended = verdicts == Verdict.WITHDRAWN
+        return Taken(
+            kept=kept,
+            stored=int((verdicts == Verdict.STORED).sum()),
+            refused=dict(refused),
+            withdrawals=self._withdrawals_of(packets[welcome][ended], ids[welcome][ended]),
+        )
 
     def take_for_answers(self, frame: bytes, template_id: bytes, *, now: float) -> Taken:
         """Judge packets from elsewhere, and know the welcome ones of this template without keeping them."""
@@ -122,7 +132,8 @@ class Holdings:
         refusals = self._judge(packets, ids, day_of(now))
         welcome = refusals == Refusal.WELCOME
         self.cache(template_id).add(packets[welcome], ids[welcome])
-        return Taken(kept=ids[welcome], stored=0, refused=dict(_counted(refusals)))
+        nothing = np.zeros(0, PACKET_DTYPE)
+        return Taken(kept=ids[welcome], stored=0, refused=dict(_counted(refusals)), withdrawals=nothing)
 
     def let_go(self, template_id: bytes, ids: list[bytes], *, now: float) -> None:
         """Drop packets that others keep."""
@@ -140,6 +151,12 @@ class Holdings:
             self._inventories.clear()
         for cache in self._caches.values():
             cache.expire(self._expired_on)
+
+    def _withdrawals_of(self, packets: Packets, ids: Ids) -> Packets:
+        if not len(packets):
+            return np.zeros(0, PACKET_DTYPE)
+        found = [each for name in self.templates() for each in self.inventory(name).withdrawals_of(packets, ids)]
+        return self.store.get(np.frombuffer(b"".join(found), np.uint8).reshape(-1, 32))
 
     def _judge(self, packets: Packets, ids: Ids, day: int) -> npt.NDArray[np.uint8]:
         return judge(packets, ids, templates=self._templates, day=day, roots=self._roots, admits=self._welcomes)

@@ -181,6 +181,11 @@ class Inventory:
         cell = self._cell_of.get(packet_id)
         return None if cell is None else self.group_of_cell(cell)
 
+    def withdrawals_of(self, packets: Packets, ids: Ids) -> list[bytes]:
+        """Return the ids of the withdrawals here that name some of these packets (ids (n, 32)) of their emitters."""
+        keys = (emitter.tobytes() + ids[row].tobytes() for row, emitter in enumerate(packets["emitter"]))
+        return [self._withdrawn[key] for key in keys if key in self._withdrawn]
+
     def _put(self, packets: Packets, ids: Ids) -> None:
         withdrawal = packets["kind"] == Kind.WITHDRAWAL
         mine = (packets["emitter"] == self._own_key).all(axis=1)

@@ -392,3 +392,23 @@ def test_nothing_is_called_complete_on_the_word_of_one_holder() -> None:
     town.run(3)
     both = fetch(town, "a", all_cells(town))
     assert (both.asked, both.attested, both.complete) == (1, False, True), "it counts itself"
+
+
+def test_a_former_holder_that_missed_a_withdrawal_learns_it_when_it_hands_the_packet_over(town: Town) -> None:
+    emitter = outsider(town)
+    emitted = town.emit(emitter, 50)[0]
+    packet_id = town.id_of(emitted)
+    former = next(name for name in town.engines if name not in {*holders_of(town), emitter})
+    town.stores[former].add(emitted.packets, day=20_000)
+    town.start(former)  # It held the packet before it went away.
+    town.dead.add(former)
+    signer, cell = signer_of(emitter), int(emitted.packets["cell"][0])
+    back = signed([withdrawal(signer, packet_id, template_id=town.template.template_id, cell=cell)], signer)
+    for holder in holders_of(town):
+        frame = encode_message(Offer(number=1, packets=back.tobytes()))
+        town.engines[holder].receive(frame, peer=town.key(emitter), now=town.now)
+    town.settle()
+    town.dead.discard(former)
+    town.introduce()
+    town.run(60)
+    assert not town.has(former, packet_id)
