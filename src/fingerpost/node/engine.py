@@ -225,6 +225,15 @@ class Engine:
             if group.holds or len(inventory.shelf(group.number))
         )
 
+    def cells(self, template_id: TemplateId) -> list[int]:
+        """Return the cells of a template in which this node keeps something, ascending."""
+        return self._holdings.inventory(template_id).cells()
+
+    def cell_packets(self, template_id: TemplateId, cell: int) -> Packets:
+        """Return the packets and withdrawals that this node keeps in a cell."""
+        ids = b"".join(self._holdings.inventory(template_id).cell(cell))
+        return self._store.get(np.frombuffer(ids, np.uint8).reshape(-1, 32))
+
     def unsettled(self) -> int:
         """Return how many emissions, by group, wait for a holder."""
         return len(self._outbox)

@@ -168,6 +168,10 @@ class Inventory:
         """Return the ids of a group."""
         return self._groups.get(group, _NOTHING)
 
+    def cells(self) -> list[int]:
+        """Return the cells in which there is something, ascending."""
+        return sorted(set(self._cell_of.values()))
+
     def cell(self, cell: int) -> Shelf:
         """Return the ids of a cell."""
         if self._cells is None:

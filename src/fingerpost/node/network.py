@@ -34,6 +34,21 @@ _BUILT_IN = {
 }
 
 
+_SHOW_CELLS = {"flight"}
+
+
+class ShownCells(Protocol):
+    """Cells as Arrow tables; see ``fingerpost.node.tables.CellTables``."""
+
+    def tickets(self) -> list[bytes]:
+        """Return the names of the cells."""
+        ...
+
+    def read(self, ticket: bytes) -> Any:
+        """Return the table of a cell. Raises ``LookupError``."""
+        ...
+
+
 class Reach(Protocol):
     """What a node needs of a network: ``MemoryNetwork`` inside one process, ``Network`` between processes."""
 
@@ -55,8 +70,8 @@ class Reach(Protocol):
         """Return whose node this is, as far as the network says; no two nodes of one hold the same packets."""
         ...
 
-    async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
-        """Start to move frames. Raises ``NetworkError``."""
+    async def open_carrier(self, identity: ChannelIdentity, *, cells: ShownCells | None = None) -> Carrier:
+        """Start to move frames; a carrier that can shows these ``cells`` to members. Raises ``NetworkError``."""
         ...
 
     async def open_directory(self, *, clock: Clock, state: Path | None) -> Directory:
@@ -83,8 +98,9 @@ class MemoryNetwork:
         del public_key
         return ""
 
-    async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
-        """Open an endpoint of this process."""
+    async def open_carrier(self, identity: ChannelIdentity, *, cells: ShownCells | None = None) -> Carrier:
+        """Open an endpoint of this process; it shows no cells."""
+        del cells
         listen = "127.0.0.1:0"
         return await self._switch(
             CarrierOptions(identity=identity, network_id=self.network_id, listen=listen, admits=self.admits)
@@ -124,8 +140,11 @@ class Network:
         """Return whose node this is, "" for nobody's."""
         return self.organisations.get(public_key, "")
 
-    async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
+    async def open_carrier(self, identity: ChannelIdentity, *, cells: ShownCells | None = None) -> Carrier:
         """Open the carrier of this name. Raises ``UsageError`` (``backend-unknown``) and what the carrier raises."""
+        shown: Mapping[str, Any] = {}
+        if cells is not None and self.carrier_name in _SHOW_CELLS:
+            shown = {"read_cell": cells.read, "list_cells": cells.tickets}
         factory = cast("CarrierFactory", _backend(CARRIERS_GROUP, self.carrier_name))
         return await factory(
             CarrierOptions(
@@ -133,7 +152,7 @@ class Network:
                 network_id=self.network_id,
                 listen=self.listen,
                 admits=self.admits,
-                settings=self.carrier_settings,
+                settings={**shown, **self.carrier_settings},
             )
         )
 
