@@ -21,11 +21,11 @@ from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import GROUP_BITS_SERVED_MAX
 from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audit
 from fingerpost.node.emission import Observations, build_packets
-from fingerpost.node.events import Event, FrameRefused, PacketsArrived, Refreshed, Unacknowledged
+from fingerpost.node.events import Event, FrameRefused, Refreshed, Unacknowledged
 from fingerpost.node.fetching import Fetching
 from fingerpost.node.groups import Group, GroupStatus
 from fingerpost.node.haves import have_statement
-from fingerpost.node.holdings import Holdings, Taken
+from fingerpost.node.holdings import Holdings, Taken, arrival
 from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
 from fingerpost.node.placement import Placement
@@ -424,13 +424,13 @@ class Engine:
             self._replication.step(group, now=now)
 
     def _take(self, frame: bytes, peer: PublicKey, now: float) -> Taken:
-        taken = self._holdings.take(packets_from_frame(frame), now=now)
-        self._events.append(PacketsArrived(peer=peer, stored=taken.stored, refused=taken.refused))
+        taken = self._holdings.take(packets_from_frame(frame), peer=peer, now=now)
+        self._events.append(arrival(taken, peer))
         return taken
 
     def _take_for_answers(self, frame: bytes, template_id: bytes, peer: PublicKey, now: float) -> None:
-        taken = self._holdings.take_for_answers(frame, template_id, now=now)
-        self._events.append(PacketsArrived(peer=peer, stored=taken.stored, refused=taken.refused))
+        taken = self._holdings.take_for_answers(frame, template_id, peer=peer, now=now)
+        self._events.append(arrival(taken, peer))
 
     def _let_go(self, template_id: bytes, ids: list[bytes], now: float) -> None:
         self._holdings.let_go(template_id, ids, now=now)

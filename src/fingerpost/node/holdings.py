@@ -15,7 +15,9 @@ import numpy.typing as npt
 from fingerpost.errors import UsageError
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.node.admission import Refusal, judge
+from fingerpost.node.budget import SignatureBudget
 from fingerpost.node.cache import CellCache
+from fingerpost.node.events import FrameRefused, PacketsArrived
 from fingerpost.node.inventory import Inventory
 from fingerpost.node.knowledge import Knowledge
 from fingerpost.packet import RootCache, packet_ids, packets_from_frame
@@ -25,15 +27,31 @@ from fingerpost.template import Template
 
 Packets = npt.NDArray[np.void]
 Ids = npt.NDArray[np.uint8]
+PEER_MUTED = "peer-muted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What became of packets from elsewhere: the ids (n, 32) of those kept, how many were new, refusals by reason."""
+    """What became of packets from elsewhere: the ids (n, 32) of those kept, how many were new, refusals by reason.
+
+    With ``muted`` none was looked at, because too many others from the same peer had bad signatures.
+    """
 
     kept: Ids
     stored: int
     refused: dict[str, int]
+    muted: bool = False
+
+
+def arrival(taken: Taken, peer: PublicKey) -> PacketsArrived | FrameRefused:
+    """Return the event that tells what became of a peer's packets."""
+    if taken.muted:
+        return FrameRefused(
+            peer=peer,
+            code=PEER_MUTED,
+            message=f"{taken.refused[PEER_MUTED]} packets were not checked: too many of this peer had bad signatures",
+        )
+    return PacketsArrived(peer=peer, stored=taken.stored, refused=taken.refused)
 
 
 class Holdings:
@@ -44,6 +62,7 @@ class Holdings:
         self._me = me
         self._admits = admits
         self._roots = RootCache()
+        self._budget = SignatureBudget()
         self._templates: dict[bytes, Template] = {}
         self._knowledge: dict[bytes, Knowledge] = {}
         self._inventories: dict[bytes, Inventory] = {}
@@ -99,10 +118,12 @@ class Holdings:
             )
         self._note(packets, ids, verdicts)
 
-    def take(self, packets: Packets, *, now: float) -> Taken:
-        """Judge packets from elsewhere and keep the welcome ones, durably."""
+    def take(self, packets: Packets, *, peer: PublicKey, now: float) -> Taken:
+        """Judge packets from a peer and keep the welcome ones, durably."""
+        if self._budget.is_muted(peer, now=now):
+            return _muted(packets)
         day, ids = day_of(now), packet_ids(packets)
-        refusals = self._judge(packets, ids, day)
+        refusals = self._judge(packets, ids, peer, now)
         welcome = refusals == Refusal.WELCOME
         verdicts = self.store.add(packets[welcome], day=day, packet_ids=ids[welcome])
         self._note(packets[welcome], ids[welcome], verdicts)
@@ -114,12 +135,14 @@ class Holdings:
             kept = kept[self.store.contains(kept)]
         return Taken(kept=kept, stored=int((verdicts == Verdict.STORED).sum()), refused=dict(refused))
 
-    def take_for_answers(self, frame: bytes, template_id: bytes, *, now: float) -> Taken:
-        """Judge packets from elsewhere, and know the welcome ones of this template without keeping them."""
+    def take_for_answers(self, frame: bytes, template_id: bytes, *, peer: PublicKey, now: float) -> Taken:
+        """Judge packets from a peer, and know the welcome ones of this template without keeping them."""
         packets = packets_from_frame(frame)
+        if self._budget.is_muted(peer, now=now):
+            return _muted(packets)
         packets = packets[(packets["template_id"] == np.frombuffer(template_id, np.uint8)).all(axis=1)]
         ids = packet_ids(packets)
-        refusals = self._judge(packets, ids, day_of(now))
+        refusals = self._judge(packets, ids, peer, now)
         welcome = refusals == Refusal.WELCOME
         self.cache(template_id).add(packets[welcome], ids[welcome])
         return Taken(kept=ids[welcome], stored=0, refused=dict(_counted(refusals)))
@@ -141,8 +164,12 @@ class Holdings:
         for cache in self._caches.values():
             cache.expire(self._expired_on)
 
-    def _judge(self, packets: Packets, ids: Ids, day: int) -> npt.NDArray[np.uint8]:
-        return judge(packets, ids, templates=self._templates, day=day, roots=self._roots, admits=self._welcomes)
+    def _judge(self, packets: Packets, ids: Ids, peer: PublicKey, now: float) -> npt.NDArray[np.uint8]:
+        refusals = judge(
+            packets, ids, templates=self._templates, day=day_of(now), roots=self._roots, admits=self._welcomes
+        )
+        self._budget.charge(peer, int((refusals == Refusal.SIGNATURE).sum()), now=now)
+        return refusals
 
     def _note(self, packets: Packets, ids: Ids, verdicts: npt.NDArray[np.uint8]) -> None:
         new = (verdicts == Verdict.STORED) | (verdicts == Verdict.TOMBSTONE)
@@ -154,6 +181,10 @@ class Holdings:
     def _welcomes(self, emitter: PublicKey) -> bool:
         """Say whether packets of an emitter are kept here: members' and this node's own."""
         return self._admits is None or emitter == self._me or self._admits(emitter)
+
+
+def _muted(packets: Packets) -> Taken:
+    return Taken(kept=np.zeros((0, 32), np.uint8), stored=0, refused={PEER_MUTED: len(packets)}, muted=True)
 
 
 def _counted(refusals: npt.NDArray[np.uint8]) -> Counter[str]:

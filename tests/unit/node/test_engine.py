@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from fingerpost.ids import PublicKey
-from fingerpost.limits import REPLICAS
+from fingerpost.limits import BAD_SIGNATURES_MAX, BAD_SIGNATURES_PER_SECOND, REPLICAS
 from fingerpost.node.asking import locate
 from fingerpost.node.audit import PROMISE_SECONDS
 from fingerpost.node.events import Acknowledged, Fetched, FrameRefused, HolderOmits, Refreshed, Unacknowledged
@@ -391,3 +392,44 @@ def test_what_a_lonely_node_knows_is_complete_only_as_far_as_it_holds_it_itself(
     assert (alone.asked, alone.attested, alone.complete) == (0, False, True)
     town.engines["a"].group(town.template.template_id).unheard.add(PublicKey(signer_of("b").public_key))
     assert not fetch(town, "a", all_cells(town)).complete
+
+
+def test_a_peer_whose_signatures_keep_failing_is_muted_for_a_while_and_nobody_else(town: Town) -> None:
+    good = town.emit("a", 50)[0].packets
+    (other,) = town.emit("b", 60)
+    bad = np.concatenate([good] * BAD_SIGNATURES_MAX)
+    bad["nonce"][:, :4] = np.arange(len(bad), dtype=">u4")[:, None].view(np.uint8)
+    engine = town.add("y")
+    answered: list[Have] = []
+
+    def offer(packets: npt.NDArray[np.void], sender: str) -> Have:
+        engine.receive(encode_message(Offer(number=5, packets=packets.tobytes())), peer=town.key(sender), now=town.now)
+        answered[:] = [
+            message
+            for outgoing in engine.frames_to_send()
+            if isinstance(message := decode_message(outgoing.frame), Have)
+        ]
+        return answered[-1]
+
+    assert offer(bad, "a").refused == {"refused-signature": BAD_SIGNATURES_MAX}
+    muted = offer(good, "a")
+    assert (muted.packet_ids, muted.refused) == (b"", {"peer-muted": 1}), "a good packet shows that none is checked"
+    town.settle()
+    assert [event.code for event in town.events["y"] if isinstance(event, FrameRefused)] == ["peer-muted"]
+    assert offer(other.packets, "b").packet_ids == town.id_of(other)
+    town.now += 1 / BAD_SIGNATURES_PER_SECOND
+    assert offer(good, "a").packet_ids == packet_ids(good).tobytes()
+
+
+def test_a_muted_peer_that_is_asked_for_cells_keeps_nobody_from_the_other_holder(town: Town) -> None:
+    town.emit(outsider(town), *range(0, 100, 10))
+    town.run(10)
+    asker, hostile = asker_of(town), holders_of(town)[0]
+    forged = town.emit(asker, 1)[0].packets.repeat(BAD_SIGNATURES_MAX)
+    forged["signature"][:, 0] ^= 1
+    forged["nonce"][:, :4] = np.arange(len(forged), dtype=">u4")[:, None].view(np.uint8)
+    spam = encode_message(Offer(number=5, packets=forged.tobytes()))
+    town.engines[asker].receive(spam, peer=town.key(hostile), now=town.now)
+    fetched = fetch(town, asker, all_cells(town))
+    assert town.key(hostile) in fetched.answered
+    assert evidence_of(town, asker) == 11
