@@ -9,7 +9,7 @@ exception. Time is ``now``, in seconds since 1970; chance is the ``Entropy`` giv
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +31,7 @@ from fingerpost.node.peers import Holder, Peers
 from fingerpost.node.placement import Placement
 from fingerpost.node.replication import Replication
 from fingerpost.node.requests import Outgoing, Requests
+from fingerpost.node.roster import Roster
 from fingerpost.node.serving import Serving
 from fingerpost.node.wire import (
     Beat,
@@ -80,8 +81,8 @@ class _Refresh:
 class Engine:
     """One node's decisions. It does no I/O besides its store's and never asks the time.
 
-    ``admits`` says whose packets are welcome, by the emitter's key (default: everybody's). ``organisation`` is this
-    node's own: no two nodes of one organisation hold the same group.
+    ``roster`` says whose packets are welcome (default: everybody's). ``organisation`` is this node's own: no two nodes
+    of one organisation hold the same group.
     """
 
     def __init__(
@@ -90,13 +91,13 @@ class Engine:
         signer: Signer,
         store: PacketStore,
         entropy: Entropy,
-        admits: Callable[[PublicKey], bool] | None = None,
+        roster: Roster | None = None,
         organisation: str = "",
     ) -> None:
         self._signer = signer
         self._entropy = entropy
         self._store = store
-        self._holdings = Holdings(store, me=self.public_key, admits=admits)
+        self._holdings = Holdings(store, me=self.public_key, roster=roster or Roster(members=None))
         self._follows: set[bytes] = set()
         self._groups: dict[tuple[bytes, int], Group] = {}
         self._events: deque[Event] = deque()

@@ -6,7 +6,6 @@ Everything that enters the store enters here, after it was judged, so that diges
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +13,13 @@ import numpy.typing as npt
 
 from fingerpost.errors import UsageError
 from fingerpost.ids import PublicKey, TemplateId
-from fingerpost.node.admission import Refusal, judge
+from fingerpost.node.admission import Refusal, judge, judge_emitters
 from fingerpost.node.budget import SignatureBudget
 from fingerpost.node.cache import CellCache
 from fingerpost.node.events import FrameRefused, PacketsArrived
 from fingerpost.node.inventory import Inventory
 from fingerpost.node.knowledge import Knowledge
+from fingerpost.node.roster import MEMBER, Roster, Standing
 from fingerpost.packet import RootCache, packet_ids, packets_from_frame
 from fingerpost.ports import day_of
 from fingerpost.store.base import HELD, PacketStore, Verdict
@@ -55,12 +55,12 @@ def arrival(taken: Taken, peer: PublicKey) -> PacketsArrived | FrameRefused:
 
 
 class Holdings:
-    """The packets of one node. ``admits`` says whose packets are welcome, by the emitter's key."""
+    """The packets of one node. ``roster`` says whose packets are welcome."""
 
-    def __init__(self, store: PacketStore, *, me: PublicKey, admits: Callable[[PublicKey], bool] | None) -> None:
+    def __init__(self, store: PacketStore, *, me: PublicKey, roster: Roster) -> None:
         self.store = store
         self._me = me
-        self._admits = admits
+        self._roster = roster
         self._roots = RootCache()
         self._budget = SignatureBudget()
         self._templates: dict[bytes, Template] = {}
@@ -158,15 +158,19 @@ class Holdings:
         """Drop what is over, once a day."""
         if day_of(now) == self._expired_on:
             return
+        is_first = self._expired_on < 0
         self._expired_on = day_of(now)
-        if self.store.expire(self._expired_on):
+        gone = self.store.expire(self._expired_on)
+        if is_first and self._roster.has_revocations:
+            gone += self._drop_revoked(self._expired_on)
+        if gone:
             self._inventories.clear()
         for cache in self._caches.values():
             cache.expire(self._expired_on)
 
     def _judge(self, packets: Packets, ids: Ids, peer: PublicKey, now: float) -> npt.NDArray[np.uint8]:
         refusals = judge(
-            packets, ids, templates=self._templates, day=day_of(now), roots=self._roots, admits=self._welcomes
+            packets, ids, templates=self._templates, day=day_of(now), roots=self._roots, standing=self._standing
         )
         self._budget.charge(peer, int((refusals == Refusal.SIGNATURE).sum()), now=now)
         return refusals
@@ -178,9 +182,18 @@ class Holdings:
             if len(rows):
                 inventory.add(packets[rows], ids[rows])
 
-    def _welcomes(self, emitter: PublicKey) -> bool:
-        """Say whether packets of an emitter are kept here: members' and this node's own."""
-        return self._admits is None or emitter == self._me or self._admits(emitter)
+    def _drop_revoked(self, day: int) -> int:
+        """Let go of what came before its emitter's key was revoked, so that no answer rests on it; return how much."""
+        dropped = 0
+        for packets in self.store.scan():
+            revoked = judge_emitters(packets, standing=self._standing) == Refusal.REVOKED
+            if revoked.any():
+                dropped += self.store.drop(packet_ids(packets[revoked]), day=day)
+        return dropped
+
+    def _standing(self, emitter: PublicKey) -> Standing:
+        """Return when packets of an emitter count here; this node's own always do."""
+        return MEMBER if emitter == self._me else self._roster.standing(emitter)
 
 
 def _muted(packets: Packets) -> Taken:

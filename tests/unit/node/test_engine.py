@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,10 +12,21 @@ from fingerpost.ids import PublicKey
 from fingerpost.limits import BAD_SIGNATURES_MAX, BAD_SIGNATURES_PER_SECOND, REPLICAS
 from fingerpost.node.asking import locate
 from fingerpost.node.audit import PROMISE_SECONDS
-from fingerpost.node.events import Acknowledged, Fetched, FrameRefused, HolderOmits, Refreshed, Unacknowledged
+from fingerpost.node.events import (
+    Acknowledged,
+    Fetched,
+    FrameRefused,
+    HolderOmits,
+    PacketsArrived,
+    Refreshed,
+    Unacknowledged,
+)
 from fingerpost.node.inventory import Shelf
+from fingerpost.node.roster import Roster
+from fingerpost.node.succession import RevocationReason, sign_revocation
 from fingerpost.node.wire import Have, Listed, Offer, Packets, decode_message, encode_message
 from fingerpost.packet import packet_ids, packets_from_frame
+from fingerpost.ports import day_of
 from fingerpost.testing.packet_samples import signed, withdrawal
 from tests.unit.node.town import Town, signer_of
 
@@ -433,3 +446,23 @@ def test_a_muted_peer_that_is_asked_for_cells_keeps_nobody_from_the_other_holder
     fetched = fetch(town, asker, all_cells(town))
     assert town.key(hostile) in fetched.answered
     assert evidence_of(town, asker) == 11
+
+
+def test_what_a_revoked_key_left_here_takes_part_in_no_answer_after_the_next_start(town: Town) -> None:
+    town.add("y", follow=True, roster=Roster(members={town.key(name) for name in "abc"}))
+    (before,), (other,) = town.emit("a", 50), town.emit("b", 50)
+    town.run(10)
+    y, template_id = town.engines["y"], town.template.template_id
+    assert len(y.evidence(template_id, now=town.now)) == 2
+    stolen = sign_revocation(
+        hashlib.blake2s(b"a").digest(), day=day_of(town.now), reason=RevocationReason.COMPROMISED
+    ).encoded
+    y = town.start("y", follow=True, roster=Roster(members={town.key(name) for name in "abc"}, records=[stolen]))
+    town.introduce()
+    town.run(20)
+    assert y.packets(template_id, now=town.now).tobytes() == other.packets.tobytes()
+    assert not town.has("y", town.id_of(before))
+    assert sum(
+        event.refused.get("refused-revoked", 0) for event in town.events["y"] if isinstance(event, PacketsArrived)
+    ), "others still hand them over"
+    assert len(y.evidence(template_id, now=town.now)) == 1
