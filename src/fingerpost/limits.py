@@ -32,6 +32,10 @@ BAD_SIGNATURES_MAX = 512  # that one peer may hand over at once, before its pack
 BAD_SIGNATURES_PER_SECOND = 8.0  # that it may hand over in the long run: about a thousandth of one core
 BUDGETS_KEPT_MAX = 4_096  # peers whose bad signatures are counted
 
+OPEN_QUOTA_PACKETS_DEFAULT = 10_000  # of one emitter that nobody named
+OPEN_QUARANTINE_DAYS_DEFAULT = 1
+EMITTERS_REMEMBERED_MAX = 100_000  # that nobody named; packets of others are refused
+
 BATCH_DEPTH_MAX = 8
 BATCH_PACKETS_MAX = 1 << BATCH_DEPTH_MAX
 

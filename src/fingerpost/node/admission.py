@@ -36,6 +36,7 @@ class Refusal(IntEnum):
     CONTENT = 10  # a level, an action, a condition or a number that the template does not have
     EMITTER = 11  # its emitter was no member of the network on its day, whoever passed it on
     REVOKED = 12  # its emitter's key was revoked, as compromised or before its day
+    CROWDED = 13  # nobody named its emitter, and as many such emitters are here as this node remembers
 
     @property
     def code(self) -> str:

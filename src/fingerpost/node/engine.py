@@ -341,7 +341,7 @@ class Engine:
     def evidence(self, template_id: TemplateId, *, now: float) -> Evidence:
         """Return the live packets of a template as columns; built anew only after the store changed."""
         self._holdings.expire(now)
-        return self._holdings.knowledge(template_id).evidence()
+        return self._holdings.knowledge(template_id).evidence(day=day_of(now))
 
     def synthesizer(self, template_id: TemplateId, *, conditions: Mapping[str, object], now: float) -> Synthesizer:
         """Return what answers from the live packets of a template; fitted once for as long as they stay the same.
@@ -377,7 +377,7 @@ class Engine:
     def packets_behind(self, template_id: TemplateId, evidence_digest: str, *, now: float) -> Packets:
         """Return the packets that a recent answer was made from, or all live ones of the template."""
         self._holdings.expire(now)
-        return self._holdings.knowledge(template_id).packets_behind(evidence_digest)
+        return self._holdings.knowledge(template_id).packets_behind(evidence_digest, day=day_of(now))
 
     def packets(self, template_id: TemplateId, *, now: float) -> Packets:
         """Return the live packets of a template."""

@@ -13,12 +13,14 @@ import numpy.typing as npt
 
 from fingerpost.errors import UsageError
 from fingerpost.ids import PublicKey, TemplateId
+from fingerpost.limits import TTL_DAYS_MAX
 from fingerpost.node.admission import Refusal, judge, judge_emitters
 from fingerpost.node.budget import SignatureBudget
 from fingerpost.node.cache import CellCache
 from fingerpost.node.events import FrameRefused, PacketsArrived
 from fingerpost.node.inventory import Inventory
 from fingerpost.node.knowledge import Knowledge
+from fingerpost.node.quarantine import Quarantine
 from fingerpost.node.roster import MEMBER, Roster, Standing
 from fingerpost.packet import RootCache, packet_ids, packets_from_frame
 from fingerpost.ports import day_of
@@ -61,6 +63,9 @@ class Holdings:
         self.store = store
         self._me = me
         self._roster = roster
+        self._quarantine: Quarantine | None = None
+        if roster.open_admission is not None:
+            self._quarantine = Quarantine(store, rules=roster.open_admission, is_named=self._is_named)
         self._roots = RootCache()
         self._budget = SignatureBudget()
         self._templates: dict[bytes, Template] = {}
@@ -86,7 +91,8 @@ class Holdings:
     def knowledge(self, template_id: bytes) -> Knowledge:
         """Return what a template's packets say."""
         if template_id not in self._knowledge:
-            self._knowledge[template_id] = Knowledge(self.store, self.template(template_id))
+            released = None if self._quarantine is None else self._quarantine.released
+            self._knowledge[template_id] = Knowledge(self.store, self.template(template_id), released=released)
         return self._knowledge[template_id]
 
     def inventory(self, template_id: bytes) -> Inventory:
@@ -125,8 +131,7 @@ class Holdings:
         day, ids = day_of(now), packet_ids(packets)
         refusals = self._judge(packets, ids, peer, now)
         welcome = refusals == Refusal.WELCOME
-        verdicts = self.store.add(packets[welcome], day=day, packet_ids=ids[welcome])
-        self._note(packets[welcome], ids[welcome], verdicts)
+        verdicts = self._keep(packets[welcome], ids[welcome], day)
         held = np.isin(verdicts, HELD)
         refused = _counted(refusals)
         refused.update(f"refused-{Verdict(int(verdict)).name.lower().replace('_', '-')}" for verdict in verdicts[~held])
@@ -165,6 +170,9 @@ class Holdings:
             gone += self._drop_revoked(self._expired_on)
         if gone:
             self._inventories.clear()
+        if self._quarantine is not None:
+            ttl_days = max((template.ttl_days for template in self._templates.values()), default=TTL_DAYS_MAX)
+            self._quarantine.forget(day=self._expired_on, ttl_days=ttl_days)
         for cache in self._caches.values():
             cache.expire(self._expired_on)
 
@@ -173,7 +181,24 @@ class Holdings:
             packets, ids, templates=self._templates, day=day_of(now), roots=self._roots, standing=self._standing
         )
         self._budget.charge(peer, int((refusals == Refusal.SIGNATURE).sum()), now=now)
+        if self._quarantine is not None:
+            welcome = np.flatnonzero(refusals == Refusal.WELCOME)
+            remembered = self._quarantine.meet(packets[welcome], day=day_of(now))
+            refusals[welcome[~remembered]] = Refusal.CROWDED
         return refusals
+
+    def _keep(self, packets: Packets, ids: Ids, day: int) -> npt.NDArray[np.uint8]:
+        """Put judged packets into the store, those of emitters that nobody named within their smaller quota."""
+        if self._quarantine is None:
+            verdicts = self.store.add(packets, day=day, packet_ids=ids)
+            self._note(packets, ids, verdicts)
+            return verdicts
+        verdicts = np.zeros(len(packets), np.uint8)
+        newcomers = self._quarantine.newcomers(packets)
+        for rows, quota in ((~newcomers, None), (newcomers, self._quarantine.quota_packets)):
+            verdicts[rows] = self.store.add(packets[rows], day=day, packet_ids=ids[rows], quota_packets=quota)
+            self._note(packets[rows], ids[rows], verdicts[rows])
+        return verdicts
 
     def _note(self, packets: Packets, ids: Ids, verdicts: npt.NDArray[np.uint8]) -> None:
         new = (verdicts == Verdict.STORED) | (verdicts == Verdict.TOMBSTONE)
@@ -194,6 +219,9 @@ class Holdings:
     def _standing(self, emitter: PublicKey) -> Standing:
         """Return when packets of an emitter count here; this node's own always do."""
         return MEMBER if emitter == self._me else self._roster.standing(emitter)
+
+    def _is_named(self, emitter: PublicKey) -> bool:
+        return emitter == self._me or self._roster.is_named(emitter)
 
 
 def _muted(packets: Packets) -> Taken:

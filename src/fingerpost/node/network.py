@@ -15,7 +15,7 @@ from fingerpost.directory._memory import MemoryBoard, MemoryDirectory
 from fingerpost.directory.base import Directory, DirectoryFactory, DirectoryOptions
 from fingerpost.errors import UsageError
 from fingerpost.ids import PublicKey
-from fingerpost.node.roster import Roster
+from fingerpost.node.roster import OpenAdmission, Roster
 from fingerpost.packet import Signer
 from fingerpost.ports import Clock, day_of
 from fingerpost.system import SystemClock
@@ -108,9 +108,10 @@ class MemoryNetwork:
 class Network:
     """A network between processes and machines.
 
-    ``members`` are the public keys (32 bytes) of the nodes that may take part; an empty set refuses everybody. None
-    admits everybody, unguarded: anyone who can reach this node may crowd out others, so it is for tests and demos.
-    ``listen`` is a host and port; port 0 picks a free one. Settings are those of the backends, by name.
+    ``members`` are the public keys (32 bytes) of the nodes that may take part; an empty set refuses everybody.
+    ``OpenAdmission`` admits everybody, with a quota and a quarantine for emitters that nobody named. None admits
+    everybody, unguarded: anyone who can reach this node may crowd out others, so it is for tests and demos. ``listen``
+    is a host and port; port 0 picks a free one. Settings are those of the backends, by name.
 
     ``organisations`` says, by public key, which nodes belong together: no two of them hold the same packets for others,
     so that one organisation's failure or malice costs one copy at most. What a node says of its own organisation does
@@ -121,7 +122,7 @@ class Network:
     """
 
     network_id: str
-    members: frozenset[bytes] | None
+    members: frozenset[bytes] | OpenAdmission | None
     listen: str = "127.0.0.1:0"
     carrier_name: str = "zeromq"
     directory_name: str = "opendht"

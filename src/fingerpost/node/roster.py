@@ -17,7 +17,12 @@ from types import MappingProxyType
 
 from fingerpost.errors import FingerpostError, KeyFileError, UsageError
 from fingerpost.ids import PublicKey
-from fingerpost.limits import EPOCH_DAY_MAX
+from fingerpost.limits import (
+    EPOCH_DAY_MAX,
+    OPEN_QUARANTINE_DAYS_DEFAULT,
+    OPEN_QUOTA_PACKETS_DEFAULT,
+    TTL_DAYS_MAX,
+)
 from fingerpost.node.succession import (
     REVOCATION_LABEL,
     SUCCESSION_LABEL,
@@ -40,6 +45,31 @@ class Standing:
     revoked: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAdmission:
+    """Anybody may take part, within bounds; ``docs/explanation/admission.md`` says what the bounds cannot stop.
+
+    An emitter that is not ``named`` (32-byte public keys) may have ``quota_packets`` live packets at this node. They
+    are held and handed on, but take no part in answers until ``quarantine_days`` whole days have passed since this node
+    first saw the emitter; 0 is no quarantine.
+
+    Raises ``UsageError`` (``open-admission``) for bounds that are none.
+    """
+
+    quota_packets: int = OPEN_QUOTA_PACKETS_DEFAULT
+    quarantine_days: int = OPEN_QUARANTINE_DAYS_DEFAULT
+    named: frozenset[bytes] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Refuse a quota that leaves no room and a quarantine that never ends."""
+        if self.quota_packets < 1 or not 0 <= self.quarantine_days <= TTL_DAYS_MAX:
+            raise UsageError(
+                "open-admission",
+                f"{self.quota_packets} packets and {self.quarantine_days} days are no bounds of open admission",
+                hint=f"a quota is at least 1, a quarantine lasts 0 to {TTL_DAYS_MAX} days",
+            )
+
+
 MEMBER = Standing()
 STRANGER = Standing(first_day=1, last_day=0)
 COMPROMISED = Standing(first_day=1, last_day=0, revoked=True)
@@ -48,9 +78,9 @@ COMPROMISED = Standing(first_day=1, last_day=0, revoked=True)
 class Roster:
     """The members of a network, and what records say of their keys.
 
-    ``members`` are public keys (32 bytes): an empty collection refuses everybody, None admits everybody. It is asked
-    whenever a key is looked up, so it may grow. ``organisations`` says whose node a key is. ``records`` are bytes of
-    successions and revocations, in any order.
+    ``members`` are public keys (32 bytes): an empty collection refuses everybody, ``OpenAdmission`` admits everybody
+    within bounds, None without any. A collection is asked whenever a key is looked up, so it may grow.
+    ``organisations`` says whose node a key is. ``records`` are bytes of successions and revocations, in any order.
 
     Raises ``UsageError``: ``member-key`` for a key that is none, ``records-contradict`` for records that cannot be true
     together; ``KeyFileError`` (``record-malformed``) and ``SignatureError`` (``record-signature``), which name the
@@ -60,13 +90,15 @@ class Roster:
     def __init__(
         self,
         *,
-        members: Collection[bytes] | None,
+        members: Collection[bytes] | OpenAdmission | None,
         organisations: Mapping[bytes, str] = MappingProxyType({}),
         records: Sequence[bytes] = (),
     ) -> None:
-        for key in [*(members or ()), *organisations]:
+        self._open = members if isinstance(members, OpenAdmission) else None
+        self._named = members.named if isinstance(members, OpenAdmission) else members or ()
+        self._admits_all = members is None or self._open is not None
+        for key in [*self._named, *organisations]:
             _require_key(key)
-        self._members = members
         self._organisations = dict(organisations)
         successions, revocations = _read(records)
         self._revoked = _strictest(revocations)
@@ -78,11 +110,15 @@ class Roster:
             self._require_order(key)
 
     @property
+    def open_admission(self) -> OpenAdmission | None:
+        """The bounds within which anybody may take part, if anybody may."""
+        return self._open
+
+    @property
     def keys(self) -> frozenset[PublicKey]:
-        """The keys that may take part, on whatever day, as far as they are named; empty where everybody may."""
-        named = {*(self._members or ()), *self._joined}
-        takes_part = (key for key in named if key not in self._revoked and self.standing(PublicKey(key)) != STRANGER)
-        return frozenset() if self._members is None else frozenset(map(PublicKey, takes_part))
+        """The keys that are named, or follow one that is, and may take part on some day."""
+        named = {PublicKey(key) for key in [*self._named, *self._joined] if key not in self._revoked}
+        return frozenset(key for key in named if self.is_named(key))
 
     @property
     def has_revocations(self) -> bool:
@@ -108,6 +144,10 @@ class Roster:
         )
         return Standing(first_day=first_day, last_day=last_day, revoked=revocation is not None)
 
+    def is_named(self, public_key: PublicKey) -> bool:
+        """Say whether somebody named this key, or one that it follows."""
+        return any(key in self._named for key in self._line(public_key))
+
     def organisation(self, public_key: PublicKey) -> str:
         """Return whose node this is, "" for nobody's: as named, or that of the key it follows."""
         for key in self._line(public_key):
@@ -119,7 +159,7 @@ class Roster:
         """Return the day from which a key takes part, None for a stranger's."""
         day = 0
         for key in self._line(public_key):
-            if self._members is None or key in self._members:
+            if self._admits_all or key in self._named:
                 return day
             if key in self._joined:
                 day = max(day, self._joined[key].day)
