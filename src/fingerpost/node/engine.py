@@ -326,6 +326,10 @@ class Engine:
         self._fetching.step(now=now)
         self._report_refreshes(now)
 
+    def expire(self, *, now: float) -> None:
+        """Drop what is over."""
+        self._holdings.expire(now)
+
     def frames_to_send(self) -> list[Outgoing]:
         """Return the frames that are due, oldest first, and forget them."""
         return self._requests.due()
