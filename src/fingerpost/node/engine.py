@@ -9,7 +9,7 @@ exception. Time is ``now``, in seconds since 1970; chance is the ``Entropy`` giv
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -433,8 +433,10 @@ class Engine:
         self._events.append(arrival(taken, peer))
         return taken
 
-    def _take_for_answers(self, frame: bytes, template_id: bytes, peer: PublicKey, now: float) -> None:
-        taken = self._holdings.take_for_answers(frame, template_id, peer=peer, now=now)
+    def _take_for_answers(
+        self, frame: bytes, template_id: bytes, cells: Collection[int] | None, peer: PublicKey, now: float
+    ) -> None:
+        taken = self._holdings.take_for_answers(frame, template_id, cells=cells, peer=peer, now=now)
         self._events.append(arrival(taken, peer))
 
     def _let_go(self, template_id: bytes, ids: list[bytes], now: float) -> None:
@@ -442,7 +444,10 @@ class Engine:
 
     def _have_holds(self, have: Have, peer: PublicKey) -> bool:
         statement = have_statement(have.packet_ids, asker=self.public_key, at=have.at)
-        return signature_holds(statement, have.signature, peer)
+        if signature_holds(statement, have.signature, peer):
+            return True
+        self._events.append(FrameRefused(peer=peer, code="have-signature", message="a promise that nobody signed"))
+        return False
 
     def _came(self, peers: list[PublicKey], now: float) -> None:
         for group in self._groups.values():

@@ -6,6 +6,7 @@ Everything that enters the store enters here, after it was judged, so that diges
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,7 @@ from fingerpost.template import Template
 Packets = npt.NDArray[np.void]
 Ids = npt.NDArray[np.uint8]
 PEER_MUTED = "peer-muted"
+REFUSED_UNASKED = "refused-unasked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,17 +142,27 @@ class Holdings:
             kept = kept[self.store.contains(kept)]
         return Taken(kept=kept, stored=int((verdicts == Verdict.STORED).sum()), refused=dict(refused))
 
-    def take_for_answers(self, frame: bytes, template_id: bytes, *, peer: PublicKey, now: float) -> Taken:
-        """Judge packets from a peer, and know the welcome ones of this template without keeping them."""
+    def take_for_answers(
+        self, frame: bytes, template_id: bytes, *, cells: Collection[int] | None, peer: PublicKey, now: float
+    ) -> Taken:
+        """Judge packets from a peer, and know the welcome ones of this template without keeping them.
+
+        Packets of other templates, or of other cells than ``cells`` (None: any), were not asked for: they are refused
+        unread.
+        """
         packets = packets_from_frame(frame)
         if self._budget.is_muted(peer, now=now):
             return _muted(packets)
-        packets = packets[(packets["template_id"] == np.frombuffer(template_id, np.uint8)).all(axis=1)]
+        asked = (packets["template_id"] == np.frombuffer(template_id, np.uint8)).all(axis=1)
+        if cells is not None:
+            asked &= np.isin(packets["cell"], list(cells))
+        packets, unasked = packets[asked], int((~asked).sum())
         ids = packet_ids(packets)
         refusals = self._judge(packets, ids, peer, now)
         welcome = refusals == Refusal.WELCOME
         self.cache(template_id).add(packets[welcome], ids[welcome])
-        return Taken(kept=ids[welcome], stored=0, refused=dict(_counted(refusals)))
+        refused = dict(_counted(refusals)) | ({REFUSED_UNASKED: unasked} if unasked else {})
+        return Taken(kept=ids[welcome], stored=0, refused=refused)
 
     def let_go(self, template_id: bytes, ids: list[bytes], *, now: float) -> None:
         """Drop packets that others keep."""

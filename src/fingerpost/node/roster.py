@@ -95,7 +95,7 @@ class Roster:
         records: Sequence[bytes] = (),
     ) -> None:
         self._open = members if isinstance(members, OpenAdmission) else None
-        self._named = members.named if isinstance(members, OpenAdmission) else members or ()
+        self._named = members.named if isinstance(members, OpenAdmission) else () if members is None else members
         self._admits_all = members is None or self._open is not None
         for key in [*self._named, *organisations]:
             _require_key(key)

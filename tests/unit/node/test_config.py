@@ -75,7 +75,7 @@ level = "debug"
     network = value.network()
     assert (network.carrier_name, network.carrier_settings) == ("nats", {"servers": ["nats://127.0.0.1:4222"]})
     assert (network.directory_name, network.directory_settings) == ("static", {"peers": [{"public_key": OTHER}]})
-    assert network.members == {bytes.fromhex(KEY), bytes.fromhex(OTHER)}
+    assert network.members == frozenset({bytes.fromhex(KEY), bytes.fromhex(OTHER)})
     assert value.organisation_of(PublicKey(bytes.fromhex(OTHER))) == "St. Mary"
     assert value.organisation_of(PublicKey(bytes.fromhex(KEY))) == ""
 

@@ -48,6 +48,16 @@ def test_an_empty_roster_refuses_everybody_and_none_admits_everybody() -> None:
     assert Roster(members=None).keys == frozenset()
 
 
+def test_members_may_come_and_go_while_a_network_runs() -> None:
+    members: set[bytes] = set()
+    roster = Roster(members=members)
+    for name in "ab":
+        members.add(key(name))
+        assert roster.admits(key(name), day=DAY)
+    members.remove(key("a"))
+    assert not roster.admits(key("a"), day=DAY)
+
+
 def test_a_key_that_follows_a_members_takes_part_from_that_day_in_its_organisation() -> None:
     roster = Roster(members={key("a")}, organisations={key("a"): "St. Mary"}, records=[succession("a", "b")])
     assert roster.standing(key("b")) == Standing(first_day=DAY)
