@@ -13,6 +13,8 @@
         { public_key = "64 hex digits", organisation = "St. Mary" },
     ]
     # open = true                      # instead of members: anybody, with a quota and a quarantine
+    records = ["north.record"]         # signed successions and revocations, from keys/records of a home
+    follow = true                      # keep the whole template, not only this node's share
 
     [carrier]
     name = "zeromq"                    # its own settings stand beside the name
@@ -50,12 +52,13 @@ CONFIG_SIZE_BYTES_MAX = 1_048_576
 MEMBERS_MAX = 65_536
 ORGANISATION_LENGTH_MAX = 256
 KEY_SIZE_BYTES = 32
+RECORD_SIZE_BYTES_READ = 4_096  # more than any record has: what is longer is refused as none
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LISTEN_DEFAULT = "127.0.0.1:0"
 
 _KEYS = {
     "": ("home", "template", "network", "carrier", "directory", "control", "log"),
-    "network": ("id", "listen", "members", "open"),
+    "network": ("id", "listen", "members", "open", "records", "follow"),
     "control": ("listen", "metrics"),
     "log": ("level",),
 }
@@ -64,7 +67,10 @@ _MEMBER_KEYS = ("public_key", "organisation")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A node that may take part; the ``organisation`` that runs it is empty where nobody says."""
+    """A node that may take part; the ``organisation`` that runs it is empty where nobody says.
+
+    No two nodes of one organisation hold the same packets for others.
+    """
 
     public_key: PublicKey
     organisation: str = ""
@@ -74,7 +80,8 @@ class Member:
 class NodeConfig:
     """What ``fingerpost node run`` is told.
 
-    ``home`` is None where the file leaves it open. ``members`` is None in an open network. ``control_listen`` is a
+    ``home`` is None where the file leaves it open. ``members`` is None in an open network. ``records`` are files of
+    signed successions and revocations. ``control_listen`` is a
     loopback address and a port, 0 for a free one. ``source`` is what errors call the configuration.
     """
 
@@ -84,6 +91,7 @@ class NodeConfig:
     network_id: str
     listen: str
     members: tuple[Member, ...] | None
+    follow: bool
     carrier_name: str
     carrier_settings: Mapping[str, Any]
     directory_name: str
@@ -91,9 +99,12 @@ class NodeConfig:
     control_listen: tuple[str, int]
     metrics: bool
     log_level: str
+    records: tuple[Path, ...] = ()
 
     def network(self) -> Network:
-        """Return the network that the node joins."""
+        """Return the network that the node joins. Raises ``ConfigError`` for records that cannot be read, and what
+        ``Network`` raises.
+        """
         return Network(
             network_id=self.network_id,
             members=OpenAdmission() if self.members is None else frozenset(each.public_key for each in self.members),
@@ -102,6 +113,8 @@ class NodeConfig:
             directory_name=self.directory_name,
             carrier_settings=self.carrier_settings,
             directory_settings=self.directory_settings,
+            organisations={m.public_key: m.organisation for m in self.members or () if m.organisation},
+            records=tuple(map(_record, self.records)),
         )
 
     def organisation_of(self, public_key: PublicKey) -> str:
@@ -151,6 +164,8 @@ def parse_config(data: bytes, *, source: str, folder: Path) -> NodeConfig:
         network_id=network.text("id", longest=NETWORK_ID_LENGTH_MAX),
         listen=network.host_and_port("listen"),
         members=_members(network),
+        follow=network.flag("follow", default=True),
+        records=tuple(_path(text, folder) for text in network.texts("records")),
         carrier_name=carrier.text("name", default="zeromq"),
         carrier_settings={name: value for name, value in carrier.values.items() if name != "name"},
         directory_name=directory.text("name", default="opendht"),
@@ -204,6 +219,13 @@ class _Table:
         value = self.values[key]
         if not isinstance(value, str) or not 0 < len(value) <= longest or not value.isprintable():
             raise self.wrong(key, f"is {_shown(value)}", hint=f"it is a printable text of 1 to {longest} characters")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        """Return a list of texts, empty when it is left out."""
+        value = self.values.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+            raise self.wrong(key, f"is {_shown(value)}", hint="it is a list of texts")
         return value
 
     def flag(self, key: str, *, default: bool) -> bool:
@@ -311,6 +333,19 @@ def _level(log: _Table) -> str:
     if level not in LOG_LEVELS:
         raise log.wrong("level", f"is {_shown(level)}", hint=f"it is one of {', '.join(LOG_LEVELS)}")
     return level
+
+
+def _record(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(RECORD_SIZE_BYTES_READ)
+    except OSError as error:
+        raise ConfigError(
+            "config-unreadable",
+            f"{path}: {error.strerror}",
+            hint="network.records names files from keys/records of a node's home",
+            field="network.records",
+        ) from None
 
 
 def _path(text: str, folder: Path) -> Path:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from fingerpost.cli._node_config import config_text
-from fingerpost.errors import ConfigError
+from fingerpost.errors import ConfigError, KeyFileError
 from fingerpost.ids import PublicKey
 from fingerpost.node import config
 from fingerpost.node.config import Member, NodeConfig, load_config, parse_config
 from fingerpost.node.roster import OpenAdmission
+from fingerpost.node.succession import RevocationReason, sign_revocation
 
 KEY, OTHER = "11" * 32, "22" * 32
 MINIMAL = f'template = "t.toml"\n[network]\nid = "n"\nmembers = ["{KEY}"]\n'
@@ -36,6 +37,7 @@ def test_what_is_left_out_has_a_default() -> None:
         network_id="n",
         listen="127.0.0.1:0",
         members=(Member(public_key=PublicKey(bytes.fromhex(KEY))),),
+        follow=True,
         carrier_name="zeromq",
         carrier_settings={},
         directory_name="opendht",
@@ -56,6 +58,7 @@ template = "/t.toml"
 id = "n"
 listen = "[::]:7000"
 members = ["{KEY}", {{ public_key = "{OTHER}", organisation = "St. Mary" }}]
+follow = false
 [carrier]
 name = "nats"
 servers = ["nats://127.0.0.1:4222"]
@@ -72,7 +75,9 @@ level = "debug"
     )
     assert (value.home, value.template, value.listen) == (Path("/somewhere/h"), Path("/t.toml"), "[::]:7000")
     assert (value.control_listen, value.metrics, value.log_level) == (("::1", 9000), False, "debug")
+    assert not value.follow
     network = value.network()
+    assert network.organisation(PublicKey(bytes.fromhex(OTHER))) == "St. Mary"
     assert (network.carrier_name, network.carrier_settings) == ("nats", {"servers": ["nats://127.0.0.1:4222"]})
     assert (network.directory_name, network.directory_settings) == ("static", {"peers": [{"public_key": OTHER}]})
     assert network.members == frozenset({bytes.fromhex(KEY), bytes.fromhex(OTHER)})
@@ -163,3 +168,21 @@ def test_the_configuration_to_start_from_can_be_read_whatever_the_names_are() ->
     value = read(text)
     assert (value.home, value.template, value.network_id) == (Path('/a "b" \\c'), FOLDER / "ü 東京.toml", 'x"y')
     assert value.members == (Member(public_key=PublicKey(bytes.fromhex(KEY)), organisation="this node"),)
+
+
+def test_records_are_read_from_their_files_and_a_bad_one_is_named(tmp_path: Path) -> None:
+    record = sign_revocation(bytes(32), day=20_000, reason=RevocationReason.COMPROMISED)
+    (tmp_path / "gone.record").write_bytes(record.encoded)
+    text = 'template = "t"\n[network]\nid = "n"\nopen = true\nrecords = ["gone.record"]\n'
+    network = parse_config(text.encode(), source="node.toml", folder=tmp_path).network()
+    assert not network.admits(PublicKey(record.public_key))
+    (tmp_path / "gone.record").write_bytes(b"no record")
+    with pytest.raises(KeyFileError, match="record 1"):
+        parse_config(text.encode(), source="node.toml", folder=tmp_path).network()
+    (tmp_path / "gone.record").unlink()
+    with pytest.raises(ConfigError, match=r"gone\.record") as caught:
+        parse_config(text.encode(), source="node.toml", folder=tmp_path).network()
+    assert caught.value.code == "config-unreadable"
+    wrong = text.replace('["gone.record"]', '"gone.record"')
+    with pytest.raises(ConfigError, match=r"is 'gone\.record'"):
+        parse_config(wrong.encode(), source="node.toml", folder=tmp_path)
