@@ -10,7 +10,7 @@ import pytest
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.node.admission import Refusal, judge, judge_emitters
 from fingerpost.node.emission import build_packets, observation
-from fingerpost.node.roster import COMPROMISED, STRANGER, Roster, Standing
+from fingerpost.node.roster import COMPROMISED, MEMBER, STRANGER, Roster, Standing
 from fingerpost.packet import BODY_DTYPE, RootCache, Signer, packet_ids, payloads, sign_bodies
 from fingerpost.template import Template, parse_template
 from fingerpost.testing.packet_samples import signed, signer, withdrawal
@@ -140,6 +140,19 @@ def test_packets_of_an_emitter_that_is_no_member_are_refused_whoever_passes_them
         standing=Roster(members={SIGNER.public_key}).standing,
     )
     assert refusals.tolist() == [Refusal.WELCOME, Refusal.EMITTER, Refusal.WELCOME]
+
+
+def test_a_packet_in_the_name_of_a_stranger_is_refused_before_its_signature_is_checked() -> None:
+    template = _template()
+    packets = _packet(template)
+    packets["signature"][0, 0] ^= 1
+    served: dict[bytes, Template] = {template.template_id: template}
+    for standing, reason in [(STRANGER, Refusal.EMITTER), (MEMBER, Refusal.SIGNATURE)]:
+        known = {SIGNER.public_key: standing}
+        refusals = judge(
+            packets, packet_ids(packets), templates=served, day=DAY, roots=RootCache(), standing=known.__getitem__
+        )
+        assert refusals.tolist() == [reason]
 
 
 @pytest.mark.parametrize(
