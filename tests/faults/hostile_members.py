@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -84,9 +84,9 @@ class LoopbackNetwork:
     network_id = NETWORK_ID
     carrier_name = "zeromq"
 
-    def __init__(self, **carrier_settings: Any) -> None:
+    def __init__(self, *, records: Sequence[bytes] = (), **carrier_settings: Any) -> None:
         self.members: set[bytes] = set()
-        self.roster = Roster(members=self.members)
+        self.roster = Roster(members=self.members, records=records)
         self.board = MemoryBoard()
         self.clock: Clock = SystemClock()
         self._carrier_settings = carrier_settings
@@ -245,10 +245,10 @@ class HostilePeer:
 
 @asynccontextmanager
 async def two_nodes_and(
-    *names: str, members: Iterable[str] = ("hostile",), **carrier_settings: Any
+    *names: str, members: Iterable[str] = ("hostile",), records: Sequence[bytes] = (), **carrier_settings: Any
 ) -> AsyncIterator[tuple[AsyncNode, AsyncNode, list[HostilePeer]]]:
     """Open two honest members and these peers, and check at the end that the nodes still serve."""
-    network, template = LoopbackNetwork(**carrier_settings), parse_template(TEMPLATE)
+    network, template = LoopbackNetwork(records=records, **carrier_settings), parse_template(TEMPLATE)
     network.members.update(Signer(SEEDS[name]).public_key for name in members)
     async with asyncio.timeout(3 * PATIENCE_SECONDS), contextlib.AsyncExitStack() as stack:
         nodes = []

@@ -15,12 +15,13 @@ import pytest
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey, node_id
 from fingerpost.limits import BAD_SIGNATURES_MAX
+from fingerpost.node.succession import RevocationReason, sign_revocation
 from fingerpost.node.wire import Beat, Get, Message, Packets, WantCells
 from fingerpost.packet import packet_ids
 from fingerpost.synthesis import Answer
 from fingerpost.synthesis.answer import Gathering
 from fingerpost.testing.packet_samples import signed, withdrawal
-from tests.faults.hostile_members import HostilePeer, refused, two_nodes_and
+from tests.faults.hostile_members import SEEDS, HostilePeer, refused, two_nodes_and
 
 
 def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -59,6 +60,23 @@ async def test_a_stranger_is_refused_as_a_peer_and_what_it_signed_whoever_passes
         assert status.received_packets == 1
         assert len(await one.packets()) == 1
         assert stranger.heard == [], "nobody took it for a holder"
+
+
+@on_a_loop
+async def test_a_compromised_key_is_no_peer_and_nothing_it_signed_counts_whoever_passes_it_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "fingerpost.node")
+    stolen = sign_revocation(SEEDS["stranger"], day=20_000, reason=RevocationReason.COMPROMISED).encoded
+    both = ("hostile", "stranger")
+    async with two_nodes_and(*both, members=both, records=[stolen]) as (one, _, (member, thief)):
+        with pytest.raises(NetworkError):
+            await thief.offer(thief.packets(1, 2), one)
+        await refused(one, "carrier", "not-admitted")
+        await member.offer(thief.packets(3, 4, 5), one)
+        status = await refused(one, "packet", "refused-revoked", times=3)
+        assert logged(caplog, member, "refused-revoked")
+        assert status.store.packets == 0
 
 
 @on_a_loop

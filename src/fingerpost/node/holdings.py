@@ -183,8 +183,7 @@ class Holdings:
         if gone:
             self._inventories.clear()
         if self._quarantine is not None:
-            ttl_days = max((template.ttl_days for template in self._templates.values()), default=TTL_DAYS_MAX)
-            self._quarantine.forget(day=self._expired_on, ttl_days=ttl_days)
+            self._tend_quarantine(self._quarantine, is_first=is_first, day=self._expired_on)
         for cache in self._caches.values():
             cache.expire(self._expired_on)
 
@@ -218,6 +217,13 @@ class Holdings:
             rows = np.flatnonzero(new & (packets["template_id"] == np.frombuffer(template_id, np.uint8)).all(axis=1))
             if len(rows):
                 inventory.add(packets[rows], ids[rows])
+
+    def _tend_quarantine(self, quarantine: Quarantine, *, is_first: bool, day: int) -> None:
+        """Meet, at the start, whose packets came here under other rules; forget those of whom nothing can be left."""
+        for packets in self.store.scan() if is_first else ():
+            quarantine.meet(packets, day=day)
+        ttl_days = max((template.ttl_days for template in self._templates.values()), default=TTL_DAYS_MAX)
+        quarantine.forget(day=day, ttl_days=ttl_days)
 
     def _drop_revoked(self, day: int) -> int:
         """Let go of what came before its emitter's key was revoked, so that no answer rests on it; return how much."""

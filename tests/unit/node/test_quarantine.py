@@ -132,6 +132,20 @@ def test_packets_of_a_newcomer_are_held_and_handed_on_but_not_answered_from_at_f
     assert evidence(town, "a") == 2, "the days before the restart count"
 
 
+def test_packets_that_came_before_admission_was_open_wait_from_the_first_start_on() -> None:
+    town = Town()
+    for name in "ab":
+        town.add(name, follow=True)
+    town.emit("b", 50)
+    assert evidence(town, "a") == 1
+    town.start("a", follow=True, roster=Roster(members=OpenAdmission()))
+    town.introduce()
+    town.run(3)
+    assert evidence(town, "a") == 0
+    town.run(2 * SECONDS_PER_DAY, step=SECONDS_PER_DAY)
+    assert evidence(town, "a") == 1
+
+
 def test_packets_of_a_newcomer_that_are_fetched_for_one_question_are_left_out_of_it_too() -> None:
     town = an_open_town()
     town.emit("x", *range(0, 100, 10))
