@@ -8,13 +8,13 @@ signs a digest of its cells without them all the same, it has been caught leavin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from fingerpost.ids import PublicKey
 from fingerpost.limits import ACKNOWLEDGEMENTS, FRAME_PACKETS_MAX, REPLICAS
 from fingerpost.node.cache import CellCache
-from fingerpost.node.events import Fetched, HolderOmits
+from fingerpost.node.events import Fetched, FrameRefused, HolderOmits
 from fingerpost.node.haves import cells_statement
 from fingerpost.node.inventory import Shelf
 from fingerpost.node.peers import Peers
@@ -38,7 +38,7 @@ HOLDERS_ASKED = 2  # of each group
 HOLDERS_FOR_ALL = REPLICAS - ACKNOWLEDGEMENTS + 1  # among as many there is one that has what was acknowledged
 LATE_SECONDS = 1.0  # after which one holder of each group is enough
 
-Report = Callable[[Fetched | HolderOmits], None]
+Report = Callable[[Fetched | FrameRefused | HolderOmits], None]
 
 
 @dataclass(slots=True)
@@ -93,7 +93,7 @@ class Fetching:
         placement: Placement,
         requests: Requests,
         cache: Callable[[bytes], CellCache],
-        take: Callable[[bytes, bytes, PublicKey, float], None],
+        take: Callable[[bytes, bytes, Collection[int] | None, PublicKey, float], None],
         have_holds: Callable[[Have, PublicKey], bool],
         is_complete: Callable[[bytes, int], bool],
         report: Report,
@@ -152,6 +152,8 @@ class Fetching:
     def _ask_cells(self, question: _Question, visit: _Visit, after: bytes, now: float) -> None:
         def answered(answer: Answer, *, now: float) -> None:
             if not isinstance(answer, CellsHeld) or not self._signed(answer, question.template_id, visit):
+                message = "digests of cells that the holder did not sign, or not for this question"
+                self._report(FrameRefused(peer=visit.peer, code="cells-signature", message=message))
                 self._end(question, visit, now, answered=False)
                 return
             visit.digests, visit.complete = answer.digests, answer.complete
@@ -189,7 +191,7 @@ class Fetching:
         def answered(answer: Answer, *, now: float) -> None:
             question.under_way.difference_update(wanted)
             if isinstance(answer, Packets):
-                self._take(answer.packets, question.template_id, visit.peer, now)
+                self._take(answer.packets, question.template_id, visit.cells, visit.peer, now)
             self._get(question, visit, now)
 
         def failed(*, now: float) -> None:
@@ -230,7 +232,7 @@ class Fetching:
         )
 
     def _take_all(self, packets: bytes, template_id: bytes, peer: PublicKey, now: float) -> list[bytes]:
-        self._take(packets, template_id, peer, now)
+        self._take(packets, template_id, None, peer, now)
         cache = self._cache(template_id)
         return [each for each in cache.ids_of(packets) if each in cache]
 

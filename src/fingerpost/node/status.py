@@ -20,6 +20,7 @@ from fingerpost.store.base import PacketStore, StoreStats
 from fingerpost.template import Template
 
 PEERS_REMEMBERED_MAX = 4_096  # beyond those the directory knows; one more forgets the one heard longest ago
+HOLDER_OMITS = "holder-omits"  # an answer that left out what its holder had signed to keep
 
 _LOG = logging.getLogger("fingerpost.node")
 
@@ -158,6 +159,7 @@ class Watch:
         elif isinstance(event, Acknowledged):
             self.acknowledged_packets += self._emissions.pop(event.number, 0)
         elif isinstance(event, HolderOmits):
+            self.refused_frames[HOLDER_OMITS] = self.refused_frames.get(HOLDER_OMITS, 0) + 1
             _LOG.warning(
                 "peer %s leaves out %d packets that it signed to keep", node_id(event.peer).hex(), len(event.packet_ids)
             )
