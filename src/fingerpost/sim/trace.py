@@ -1,0 +1,35 @@
+"""The trace of a run: every event goes into one digest, and the last ones are kept for whoever reads a failure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+
+EVENTS_KEPT = 400
+
+
+class Trace:
+    """What happened, in order. Two runs are the same when their digests are."""
+
+    def __init__(self, *, start: float) -> None:
+        self._start = start
+        self._digest = hashlib.blake2s()
+        self._last: deque[str] = deque(maxlen=EVENTS_KEPT)
+        self.events = 0
+
+    def note(self, now: float, who: str, what: str, *, content: bytes = b"") -> None:
+        """Note that ``what`` happened to ``who`` at ``now`` (seconds); ``content`` counts, but is not shown."""
+        line = f"{now - self._start:12.6f} {who:<4} {what}"
+        self._digest.update(line.encode())
+        self._digest.update(content)
+        self._last.append(line)
+        self.events += 1
+
+    @property
+    def digest(self) -> str:
+        """The digest of everything noted so far, 32 hex digits."""
+        return self._digest.hexdigest()[:32]
+
+    def last(self, count: int) -> list[str]:
+        """Return the last ``count`` events that are kept, oldest first: seconds since the start, who, what."""
+        return list(self._last)[-count:]
