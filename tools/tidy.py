@@ -39,6 +39,7 @@ SKIPS = frozenset({"skip", "skipif", "xfail", "importorskip"})
 # What a core may not do: it gets bytes, time and chance handed in. import-linter sees the imports, this the built-ins.
 PURE_FLOORS = (
     "errors", "ids", "limits", "ports", "packet", "template", "fingerprint", "synthesis", "elections", "privacy",
+    "directory/reading", "directory/region", "directory/regions",
     "node/engine", "node/placement", "node/replication", "node/admission",
 )  # fmt: skip
 IMPURE_BUILTINS = frozenset({"open", "print", "input", "exec", "eval", "breakpoint"})

@@ -93,6 +93,8 @@ READ: dict[str, dict[str, Any]] = {
     "the largest weight and the smallest": changed(
         "situation", to={"a": NUMBER | {"weight": "7.999"}, "b": NUMBER | {"weight": "0.001"}}
     ),
+    "cells in groups": changed("cells", to={"bits": 12, "group_bits": 5}),
+    "group bits that are none, which are left out": changed("cells", to={"bits": 12, "group_bits": 0}),
     "a level that reads as missing": changed("outcome/levels", to=["NA", "EU"]),
     "personal data under a profile that protects them": changed("privacy/profile", to="dp-aggregate")
     | {"data_class": "personal"},
@@ -127,6 +129,9 @@ REFUSED: dict[str, tuple[str, dict[str, Any] | str]] = {
         changed("situation", to={"caf\u00e9": NUMBER, "cafe\u0301": NUMBER}),
     ),
     "an unknown kind of field": ("template-value", field(kind="numeric", range=["0", "1"])),
+    "more group bits than cell bits": ("template-value", changed("cells", to={"bits": 4, "group_bits": 5})),
+    "a group bit without cell bits": ("template-value", changed("cells/group_bits", to=1)),
+    "group bits that are a text": ("template-type", changed("cells", to={"bits": 4, "group_bits": "2"})),
     "a template with an unknown profile": ("template-value", changed("privacy/profile", to="closed")),
     "a fingerprint of 100 bits": ("template-value", changed("fingerprint/bits", to=100)),
     "a time to live of no day": ("template-value", changed("retention/ttl_days", to=0)),

@@ -19,6 +19,8 @@ ACKNOWLEDGEMENTS = 2  # holders other than the emitter that have a packet before
 NETWORK_ID_LENGTH_MAX = 64
 REGION_DEPTH_MAX = 20
 RECORDS_READ_MAX = 512  # of one region, whoever wrote them
+REGION_RECORDS_SPLIT = 200  # members that stand in one region before they divide
+REGION_LOOKUPS_MAX = 64  # in one search for holders
 RECORD_SIZE_BYTES_MAX = 600  # what OpenDHT carries in one datagram
 RECORD_LIFETIME_SECONDS_DEFAULT = 300
 RECORD_LIFETIME_SECONDS_MAX = 3_600
@@ -59,6 +61,8 @@ if not 2 * ANNOUNCE_SECONDS < RECORD_LIFETIME_SECONDS_DEFAULT <= RECORD_LIFETIME
     raise AssertionError("a record is renewed at least twice before it expires")
 if not 2 * ACKNOWLEDGEMENTS > REPLICAS > ACKNOWLEDGEMENTS:
     raise AssertionError("any two acknowledging quorums share a holder, and one holder may be slow")
+if 2 * REGION_RECORDS_SPLIT > RECORDS_READ_MAX:
+    raise AssertionError("a region that is due to divide is still read whole")
 if FRAME_PACKETS_MAX != 2_032:
     raise AssertionError("a frame holds 2,032 packets and its envelope")
 if BATCH_PACKETS_MAX > FRAME_PACKETS_MAX:

@@ -162,6 +162,24 @@ def test_show_as_json_holds_the_canonical_text(fingerpost: Any, template_file: P
     assert (document["sketch"], document["half_life_days"]) == (True, 7)
 
 
+def test_check_and_show_say_into_how_many_cells_and_groups_packets_are_divided(
+    fingerpost: Any, template_file: Path
+) -> None:
+    assert "1 cell in 1 group of holders" in fingerpost("template", "show", template_file).out
+    rewrite(template_file, "[retention]", "[cells]\nbits = 10\ngroup_bits = 3\n[retention]")
+    for command in ("check", "show"):
+        assert "1,024 cells in 8 groups of holders" in fingerpost("template", command, template_file).out
+        document = fingerpost("template", command, template_file, "--json").document
+        assert (document["cell_bits"], document["group_bits"]) == (10, 3)
+
+
+def test_check_refuses_more_group_bits_than_cell_bits(fingerpost: Any, template_file: Path) -> None:
+    rewrite(template_file, "[retention]", "[cells]\nbits = 2\ngroup_bits = 3\n[retention]")
+    assert fingerpost("template", "check", template_file).fails_with(
+        4, "cells.group_bits: must be 0 to 2", "another number"
+    )
+
+
 def test_show_finds_a_template_of_the_home_by_the_start_of_its_id(
     fingerpost: Any, template_file: Path, home: Path
 ) -> None:

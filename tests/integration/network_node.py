@@ -30,8 +30,13 @@ async def answer(node: AsyncNode, request: dict[str, Any]) -> dict[str, Any]:
             emission = await node.emit_table(request["emit"])
             return {"packets": len(emission.packet_ids), "holders": emission.holders}
         if "ask" in request:
-            found = await node.ask(request["ask"])
-            return {"probabilities": found.probabilities, "abstained": found.abstained}
+            found = await node.ask(request["ask"], mode=request.get("mode"))
+            receipt = await node.receipt(found)
+            return {
+                "probabilities": found.probabilities,
+                "abstained": found.abstained,
+                "receipt": receipt.to_bytes().hex(),
+            }
         if "synchronise" in request:
             return {"new": await node.synchronise()}
         return {"packets": len(await node.packets())}

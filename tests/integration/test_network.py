@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from fingerpost.synthesis.receipt import verify_receipt
 from fingerpost.testing.nats_servers import NatsServers
 
 TEMPLATE = """
@@ -127,8 +128,12 @@ def test_a_newcomer_in_another_process_answers_after_the_emitter_is_killed(
         emitter.kill()
         newcomer = start(carrier=carrier, carrier_settings=settings)
         assert newcomer.do(count=True) == {"packets": 30}
-        answer = newcomer.do(ask={"pressure": 9.1, "model": "B"})
-        assert answer["probabilities"]["failed"] > 0.7, answer
+        for mode in ("sync", "cells", "direct"):
+            answer = newcomer.do(ask={"pressure": 9.1, "model": "B"}, mode=mode)
+            assert answer["probabilities"]["failed"] > 0.7, answer
+            derived = verify_receipt(bytes.fromhex(answer["receipt"]))  # in this process, from the packets alone
+            assert (derived.packets, derived.whole) == (30, True)
+            assert derived.answer.probabilities == pytest.approx(answer["probabilities"], abs=1e-9)
         assert newcomer.leave() == 0
         assert first.leave() == 0
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fingerpost.errors import RecordError, TemplateError
+from fingerpost.errors import RecordError, TemplateError, UsageError
 from fingerpost.node.facade import Node
 from fingerpost.node.network import MemoryNetwork
 from fingerpost.synthesis import Evidence, FittedKernel, _synthesizer, fit
@@ -180,3 +182,39 @@ def test_a_node_that_is_dropped_without_being_closed_leaves_the_network(
     assert emission.holders == 0
     kept.close()
     assert capfd.readouterr().err == ""
+
+
+def test_a_node_that_keeps_its_share_only_answers_the_same_from_fetched_packets(
+    template: Template, network: MemoryNetwork
+) -> None:
+    situation = {"size": 5, "language": "python"}
+    with contextlib.ExitStack() as nodes:
+        first, *_ = [nodes.enter_context(Node(template, network=network)) for _ in range(4)]
+        _tell(first, 30)
+        asker = nodes.enter_context(Node(template, network=network, follow=False))
+        expected = first.ask(situation)
+        for mode in ("cells", "direct"):
+            answer = asker.ask(situation, mode=mode)
+            assert replace(answer, gathering=None) == replace(expected, gathering=None)
+            assert answer.gathering is not None
+            assert (answer.gathering.mode, answer.gathering.holders_answered) == (mode, 2)
+            assert answer.gathering.attested
+            assert verify_receipt(asker.receipt(answer)).packets == 30
+        with pytest.raises(UsageError) as caught:
+            asker.ask(situation, mode="sync")
+        assert caught.value.code == "mode-follow"
+
+
+def test_a_personal_situation_is_told_to_no_holder_unless_the_asker_says_so(network: MemoryNetwork) -> None:
+    personal = parse_template(TEMPLATE.replace("non_personal", "personal") + '[privacy]\nprofile = "dp-aggregate"\n')
+    with Node(personal, network=network) as node:
+        with pytest.raises(UsageError) as caught:
+            node.ask({"size": 5}, mode="direct")
+        assert caught.value.code == "direct-personal"
+        assert node.ask({"size": 5}, mode="direct", tells_situation=True).abstained
+
+
+def test_an_unknown_mode_of_asking_is_refused(template: Template) -> None:
+    with Node(template) as node, pytest.raises(UsageError) as caught:
+        node.ask({"size": 5}, mode="telepathy")  # type: ignore[arg-type]
+    assert caught.value.code == "mode-unknown"

@@ -184,7 +184,7 @@ export function readTemplate(text) {
   const part = (key, known) => new Table(top.get(key, {}, isObject), known);
   const print = part("fingerprint", ["bits", "encoder", "salt", "sketch"]);
   require(print.get("encoder", 1, Number.isInteger) === 1, "template-format");
-  const cells = part("cells", ["kind", "bits"]);
+  const cells = part("cells", ["kind", "bits", "group_bits"]);
   const retention = part("retention", ["ttl_days", "half_life_days"]);
   const bits = print.integer("bits", 64, 1024, 256);
   require(bits % 64 === 0, "template-value");
@@ -206,6 +206,7 @@ export function readTemplate(text) {
       sketch: print.get("sketch", false, (value) => typeof value === "boolean"),
     },
     cellBits: cells.integer("bits", 0, 32, 0),
+    groupBits: cells.integer("group_bits", 0, cells.integer("bits", 0, 32, 0), 0),
     profile: part("privacy", ["profile"]).choice("profile", PROFILES, "open"),
     ttlDays: retention.integer("ttl_days", 1, 3650, 365),
     halfLifeDays: retention.integer("half_life_days", 0, 36500, 0),
@@ -253,7 +254,7 @@ function identified(template) {
     outcome: { ...outcome, range: rangeTree(outcome.range) },
     conditions: named(conditions, ({ levels }) => ({ levels })),
     fingerprint: { bits, encoder: 1, salt, sketch },
-    cells: { kind: "prefix", bits: template.cellBits },
+    cells: { kind: "prefix", bits: template.cellBits, group_bits: template.groupBits || undefined },
     privacy: { profile },
     retention: { ttl_days: template.ttlDays, half_life_days: template.halfLifeDays },
   });

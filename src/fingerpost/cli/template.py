@@ -123,6 +123,8 @@ def infer(
         "space_id": "32 hex digits: covers the situation, the encoder and the bits; fingerprints of one space compare",
         "data_class": "non_personal, personal or undeclared",
         "profile": "the privacy profile its packets leave under",
+        "cell_bits": "the first bits of a fingerprint that make its cell; 0 is one cell",
+        "group_bits": "the first bits of a cell that make its group, which has its own holders; 0 is one group",
         "fields": "how many fields a situation has",
         "coordinates": "how many integers a situation is encoded as",
         "packet": "the byte budget of an observation: part, bytes; 512 in all",
@@ -148,6 +150,8 @@ def check(
             {
                 "file": str(file),
                 **_id_document(template),
+                "cell_bits": template.cell_bits,
+                "group_bits": template.group_bits,
                 "fields": len(template.situation),
                 "coordinates": template.encoded_width,
                 "packet": [{"part": part, "bytes": size} for part, size in parts],
@@ -182,6 +186,8 @@ def check(
         "conditions": "name and levels of each",
         "fingerprint_bits": "length of the fingerprint",
         "sketch": "whether packets carry a sketch",
+        "cell_bits": "the first bits of a fingerprint that make its cell; 0 is one cell",
+        "group_bits": "the first bits of a cell that make its group, which has its own holders; 0 is one group",
         "ttl_days": "how many days holders keep a packet",
         "half_life_days": "after how many days a packet counts half; 0 is never",
         "canonical": "the canonical text that the ids are made from",
@@ -213,6 +219,8 @@ def show(
                 "conditions": [level_document(part) for part in template.conditions],
                 "fingerprint_bits": template.fingerprint_bits,
                 "sketch": template.sketch,
+                "cell_bits": template.cell_bits,
+                "group_bits": template.group_bits,
                 "ttl_days": template.ttl_days,
                 "half_life_days": template.half_life_days,
                 "canonical": template.canonical.decode("utf-8"),
@@ -346,10 +354,17 @@ def _print_ids(out: Output, template: "Template") -> None:
             ("template id", document["template_id"]),
             ("space id", document["space_id"]),
             ("situation", situation),
+            ("cells", _cells_text(template)),
             ("records", f"{document['data_class']}, profile {document['profile']}"),
             ("kept for", count_text(template.ttl_days, "day")),
         ]
     )
+
+
+def _cells_text(template: "Template") -> str:
+    """Say into how many parts packets are divided, and how many of these have holders of their own."""
+    groups = 1 << template.group_bits
+    return f"{count_text(1 << template.cell_bits, 'cell')} in {count_text(groups, 'group')} of holders"
 
 
 def _warnings(template: "Template") -> list[str]:

@@ -12,12 +12,15 @@ from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
 from fingerpost.ports import Clock
 
+VERIFIED_MAX = 65_536
+
 
 class MemoryBoard:
     """Keeps whatever is written, by region key and slot; readers judge it. Its directories share one event loop."""
 
     def __init__(self) -> None:
         self._regions: dict[bytes, dict[bytes, bytes]] = {}
+        self._verified: dict[str, dict[bytes, HolderRecord]] = {}
 
     def write(self, region_key: bytes, slot: bytes, value: bytes) -> None:
         """Put a value into a slot of a region; of too many slots the oldest is dropped."""
@@ -31,6 +34,13 @@ class MemoryBoard:
         """Empty a slot, if there is something in it."""
         self._regions.get(region_key, {}).pop(slot, None)
 
+    def verified(self, network_id: str) -> dict[bytes, HolderRecord]:
+        """Return the values whose signature was checked in a network: once a process, not once a reader."""
+        verified = self._verified.setdefault(network_id, {})
+        if len(verified) > VERIFIED_MAX:
+            verified.clear()
+        return verified
+
     def read(self, region_key: bytes) -> list[bytes]:
         """Return the values of a region, oldest first."""
         return list(self._regions.get(region_key, {}).values())
@@ -39,10 +49,13 @@ class MemoryBoard:
 class MemoryDirectory:
     """One node's view of a board; see ``fingerpost.directory.base.Directory``."""
 
-    def __init__(self, board: MemoryBoard, *, network_id: str, clock: Clock) -> None:
+    def __init__(
+        self, board: MemoryBoard, *, network_id: str, clock: Clock, members: frozenset[PublicKey] = frozenset()
+    ) -> None:
         self._board = board
         self._network_id = network_id
         self._clock = clock
+        self._members = members
         self._salt = secrets.token_bytes(32)  # also sets this directory's slots apart from those of others
         self._issued: dict[tuple[bytes, PublicKey], int] = {}
         self._closed = False
@@ -66,11 +79,21 @@ class MemoryDirectory:
     async def find(self, region: Region) -> tuple[HolderRecord, ...]:
         """Return the valid records on the board, ordered by public key."""
         self._require_open()
-        reading = RegionReading(region, network_id=self._network_id, now=self._clock.now(), salt=self._salt)
+        verified = self._board.verified(self._network_id)
+        reading = RegionReading(
+            region,
+            network_id=self._network_id,
+            now=self._clock.now(),
+            salt=self._salt,
+            known=self._members,
+            verified=verified,
+        )
         for value in self._board.read(region.key(self._network_id)):
             if not reading.add(value):
                 break
-        return reading.records()
+        records = reading.records()
+        verified |= reading.checked
+        return records
 
     async def close(self) -> None:
         """Leave the board as it is: other nodes of this process use it too."""
@@ -95,4 +118,4 @@ async def open_directory(options: DirectoryOptions) -> MemoryDirectory:
             f"the memory directory cannot use the setting {wrong}",
             hint="it takes no settings but a MemoryBoard as 'board'",
         )
-    return MemoryDirectory(board, network_id=options.network_id, clock=options.clock)
+    return MemoryDirectory(board, network_id=options.network_id, clock=options.clock, members=options.members)

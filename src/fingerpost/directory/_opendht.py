@@ -54,6 +54,7 @@ class OpendhtDirectory:
         self.refused: dict[str, int] = {}
         self._network_id = options.network_id
         self._clock = options.clock
+        self._members = options.members
         self._state = options.state
         self._start = start
         self._port = start.port
@@ -111,7 +112,8 @@ class OpendhtDirectory:
         self._require_open()
         key, now = region.key(self._network_id), self._clock.now()
         cached = self._cache.get(key, {})
-        request = Find(self._network_id, region.template_id, region.depth, region.prefix, now, list(cached))
+        known: list[bytes] = [*self._members.union(cached)]
+        request = Find(self._network_id, region.template_id, region.depth, region.prefix, now, known)
         try:
             reply = await self._supervisor.ask(
                 request, seconds=ASK_SECONDS_MAX, patience=0.01 if cached else PATIENCE_SECONDS
@@ -127,7 +129,7 @@ class OpendhtDirectory:
             network_id=self._network_id,
             now=now,
             salt=self._salt,
-            known=cached.keys(),
+            known=self._members.union(cached),
             verified={encode_record(record): record for record in cached.values()},
         )
         for encoded in reply.records:

@@ -13,16 +13,22 @@ from typing import Any, Protocol
 
 from fingerpost.directory.record import HolderRecord
 from fingerpost.directory.region import Region
+from fingerpost.ids import PublicKey
 from fingerpost.ports import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectoryOptions:
-    """What a directory is opened with. ``state`` is a directory for its own files, or None to keep none."""
+    """What a directory is opened with. ``state`` is a directory for its own files, or None to keep none.
+
+    ``members`` are the only holders that will count, where that is known: a directory reads their records first, so
+    that a flood of others hides nobody.
+    """
 
     network_id: str
     clock: Clock
     state: Path | None = None
+    members: frozenset[PublicKey] = frozenset()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 

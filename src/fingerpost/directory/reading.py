@@ -5,12 +5,14 @@ Every directory reads through here, so that all of them refuse the same things. 
 What a flood can do. Junk that does not even start like a record of the region costs a comparison. Of values that do,
 ``SIGNATURES_CHECKED_MAX`` are checked, drawn by a hash with a secret of the reader, so that each good record is among
 them with the same chance, wherever the flood lies. Valid records of minted identities cannot be told from others here
-(admission does that): of more than ``RECORDS_READ_MAX`` those of holders known before stay, then those drawn.
+(admission does that): of more than ``RECORDS_READ_MAX`` those of holders known before or admitted by name stay, then
+those drawn. Values in the name of such a holder are checked first, and of each such name equally many.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
@@ -24,15 +26,16 @@ from fingerpost.limits import RECORD_SIZE_BYTES_MAX, RECORDS_READ_MAX
 
 VALUES_READ_MAX = 16_384  # of one region in one look-up, whatever they are
 SIGNATURES_CHECKED_MAX = 2_048  # of them, about 0.2 seconds of one core
-_RECORD_FIELDS = 10
+_RECORD_FIELDS = 11
+_KEY_SIZE_BYTES = 32
 
 
 class RegionReading:
     """Collects values as they come in, then keeps the latest valid record of each holder.
 
     Feed it with ``add`` until it returns False, then take ``records`` once; ``refused`` then says what was dropped,
-    by reason. ``salt`` is a secret of the reader, ``known`` the holders found here before, ``verified`` the values
-    whose signature was checked before, which spares checking it again.
+    by reason. ``salt`` is a secret of the reader, ``known`` the holders found here before and the members of the
+    network, ``verified`` the values whose signature was checked before, which spares checking it again.
     """
 
     def __init__(
@@ -95,7 +98,7 @@ class RegionReading:
                 unknown.append(encoded)
         if len(unknown) > SIGNATURES_CHECKED_MAX:
             self._refuse("signature-bound", len(unknown) - SIGNATURES_CHECKED_MAX)
-            unknown = sorted(unknown, key=self._draw)[:SIGNATURES_CHECKED_MAX]
+            unknown = self._drawn(unknown)
         for encoded in unknown:
             self._judge(encoded)
         self._candidates.clear()
@@ -113,6 +116,17 @@ class RegionReading:
         else:
             self.checked[encoded] = record
             self.add_record(record)
+
+    def _drawn(self, values: list[bytes]) -> list[bytes]:
+        """Return the values that are checked: in the names of known holders first, by turns, then others."""
+        turns: Counter[bytes] = Counter()
+        order: list[tuple[bool, int, int, bytes]] = []
+        for encoded in sorted(values, key=self._draw):
+            name = encoded[len(self._start) + 2 :][:_KEY_SIZE_BYTES]  # after the two bytes that say its length
+            if name in self._known:
+                turns[name] += 1
+            order.append((name not in self._known, turns[name], len(order), encoded))
+        return [entry[-1] for entry in sorted(order)[:SIGNATURES_CHECKED_MAX]]
 
     def _rank(self, record: HolderRecord) -> tuple[bool, bytes]:
         return record.public_key not in self._known, self._draw(record.public_key)
@@ -134,7 +148,7 @@ def belongs(record: HolderRecord, region: Region) -> bool:
     """Say whether a record is of a region's template and its holder's id starts with the region's bits."""
     if record.template_id != region.template_id:
         return False
-    return int.from_bytes(record.node_id[:4], "big") >> (32 - region.depth) == region.prefix
+    return region.covers(record.leading)
 
 
 def believable(record: HolderRecord, region: Region, *, network_id: str, now: float) -> bytes:

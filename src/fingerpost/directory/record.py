@@ -3,8 +3,8 @@
 ::
 
     MessagePack of [version, template id, public key, carrier, endpoint, channel key, organisation, capacity,
-                    issued at, lifetime] followed by the Ed25519 signature (64 bytes) over "fingerpost holder record",
-    the network id, a zero byte and those bytes.
+                    issued at, lifetime, depth] followed by the Ed25519 signature (64 bytes) over "fingerpost holder
+    record", a zero byte, the network id, a zero byte and those bytes.
 
 The whole stays below 600 bytes, which OpenDHT carries in one datagram.
 """
@@ -20,7 +20,12 @@ from nacl.signing import VerifyKey
 
 from fingerpost.errors import NetworkError
 from fingerpost.ids import NodeId, PublicKey, TemplateId, node_id
-from fingerpost.limits import CLOCK_SKEW_SECONDS_MAX, RECORD_LIFETIME_SECONDS_MAX, RECORD_SIZE_BYTES_MAX
+from fingerpost.limits import (
+    CLOCK_SKEW_SECONDS_MAX,
+    RECORD_LIFETIME_SECONDS_MAX,
+    RECORD_SIZE_BYTES_MAX,
+    REGION_DEPTH_MAX,
+)
 
 RECORD_VERSION = 1
 SIGNATURE_SIZE_BYTES = 64
@@ -38,6 +43,7 @@ class _Wire(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=
     capacity_packets: int
     issued_at: int
     lifetime_seconds: int
+    depth: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +51,8 @@ class HolderRecord:
     """Where a holder can be reached, for which template it keeps packets, and until when this may be believed.
 
     ``carrier`` names the backend that understands ``endpoint`` and ``channel_key``. ``organisation`` counts as one
-    holder in placement, however many nodes it runs. Times are seconds, since 1970 for ``issued_at``.
+    holder in placement, however many nodes it runs. Times are seconds, since 1970 for ``issued_at``. ``depth`` is that
+    of the deepest region in which the holder stands: more than a region's own where the region has been divided.
     """
 
     template_id: TemplateId
@@ -57,7 +64,13 @@ class HolderRecord:
     capacity_packets: int
     issued_at: int
     lifetime_seconds: int
+    depth: int = 0
     signature: bytes = b""
+
+    @property
+    def leading(self) -> int:
+        """Return the first 32 bits of the holder's id, which say into which regions it falls."""
+        return int.from_bytes(self.node_id[:4], "big")
 
     @property
     def node_id(self) -> NodeId:
@@ -103,6 +116,7 @@ def decode_record(encoded: bytes, *, network_id: str, now: float) -> HolderRecor
     if (
         not sound
         or not 0 < wire.lifetime_seconds <= RECORD_LIFETIME_SECONDS_MAX
+        or not 0 <= wire.depth <= REGION_DEPTH_MAX
         or msgspec.msgpack.encode(wire) != body
     ):
         raise NetworkError("record-invalid", "a holder record with values that no node would write")
@@ -120,6 +134,7 @@ def decode_record(encoded: bytes, *, network_id: str, now: float) -> HolderRecor
         capacity_packets=wire.capacity_packets,
         issued_at=wire.issued_at,
         lifetime_seconds=wire.lifetime_seconds,
+        depth=wire.depth,
         signature=signature,
     )
     if not record.is_live(now):
@@ -139,6 +154,7 @@ def _body(record: HolderRecord) -> bytes:
         record.capacity_packets,
         record.issued_at,
         record.lifetime_seconds,
+        record.depth,
     )
     return msgspec.msgpack.encode(wire)
 

@@ -12,15 +12,18 @@ import numpy.typing as npt
 from fingerpost.errors import UsageError
 from fingerpost.fingerprint._sketch import Sketcher
 from fingerpost.fingerprint._weights import GAUSS_MAX, offsets, weights
-from fingerpost.limits import ENCODED_WIDTH_MAX
+from fingerpost.limits import CELL_BITS_MAX, ENCODED_WIDTH_MAX
 from fingerpost.template import Template
 
 _BLOCK_ROWS = 8_192  # keeps the floating-point copy of the sums within a few megabytes
 _COORDINATE_MAX = 32_767
 _EXACT_BELOW = 1 << 53  # float64 holds every whole number up to here
+FLIP_COST_MAX = 1 << 53  # more than the longest record plus the largest offset, squared: 2^51
 
 if ENCODED_WIDTH_MAX * _COORDINATE_MAX * GAUSS_MAX * 2 > _EXACT_BELOW:
     raise AssertionError("sums of weighted coordinates must be exact in float64")
+if CELL_BITS_MAX * FLIP_COST_MAX >= 1 << 63:
+    raise AssertionError("the cost of flipping every bit of a cell must fit into 64 bits")
 
 
 class Fingerprinter:
@@ -45,6 +48,19 @@ class Fingerprinter:
             block = encoded[start : start + _BLOCK_ROWS].astype(np.float64)
             packed[start : start + _BLOCK_ROWS] = np.packbits(block @ self._weights + self._offsets >= 0, axis=1)
         return packed
+
+    def flip_costs(self, encoded: npt.NDArray[np.int16]) -> npt.NDArray[np.int64]:
+        """Return how far ``(n, width)`` coordinates lie from where each bit of their cell flips, (n, cell_bits).
+
+        The cost of bit j is the squared distance to its hyperplane in squared coordinates, floor(sum² / Σ W[j]²), and
+        that of a bit which no coordinate moves is ``FLIP_COST_MAX``. Raises ``UsageError`` for another shape or type.
+        """
+        check_encoded(encoded, self.template)
+        bits = self.template.cell_bits
+        sums = (encoded.astype(np.float64) @ self._weights[:, :bits] + self._offsets[:bits]).astype(np.int64)
+        norms = np.square(self._weights[:, :bits]).sum(axis=0).astype(np.int64)
+        squares = sums.astype(object) ** 2 // np.maximum(norms, 1)  # Python integers: a square exceeds 64 bits
+        return np.where(norms > 0, squares, FLIP_COST_MAX).astype(np.int64)
 
     def sketches(self, encoded: npt.NDArray[np.int16]) -> npt.NDArray[np.uint8]:
         """Return the ``(n, 32)`` uint8 sketches of ``(n, width)`` int16 coordinates.

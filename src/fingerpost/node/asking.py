@@ -4,29 +4,53 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from fingerpost.errors import RecordError
-from fingerpost.fingerprint import Fingerprinter
+from fingerpost.errors import RecordError, UsageError
+from fingerpost.fingerprint import Fingerprinter, cell_of
 from fingerpost.node.engine import Engine
 from fingerpost.synthesis import Answer, Query
 from fingerpost.synthesis.receipt import Receipt, make_receipt
-from fingerpost.template import Template, encode_record, encode_table
+from fingerpost.template import DataClass, Template, encode_record, encode_table
 
 
-def ask(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """One situation as holders and calculators see it: its query, and the cells in which its like may lie."""
+
+    query: Query
+    cells: tuple[int, ...]
+
+
+def locate(engine: Engine, template: Template, situation: Mapping[str, object]) -> Situation:
+    """Encode a situation. Raises ``RecordError`` for a value that does not fit the template."""
+    encoded = encode_record(template, situation)[None, :]
+    (query,) = _queries(template, engine.fingerprinter(template.template_id), encoded)
+    fingerprint = np.frombuffer(query.fingerprint, np.uint8)[None, :]
+    return Situation(query=query, cells=(int(cell_of(fingerprint, template)[0]),))
+
+
+def answer(
     engine: Engine,
     template: Template,
-    situation: Mapping[str, object],
+    situation: Situation,
     *,
+    mode: str,
+    nearest: Sequence[bytes] = (),
     conditions: Mapping[str, object],
     now: float,
 ) -> Answer:
-    """Return the answer to one situation. Raises ``RecordError`` for a value that does not fit the template."""
-    encoded = encode_record(template, situation)[None, :]
-    return _answers(engine, template, encoded, conditions=conditions, now=now)[0]
+    """Return the answer from what is here by now: all packets, those of the situation's cells, or the nearest ones."""
+    if mode == "cells":
+        synthesizer = engine.synthesizer_of_cells(template.template_id, situation.cells, conditions=conditions, now=now)
+    elif mode == "direct":
+        synthesizer = engine.synthesizer_of_packets(template.template_id, nearest, conditions=conditions, now=now)
+    else:
+        synthesizer = engine.synthesizer(template.template_id, conditions=conditions, now=now)
+    return synthesizer.ask(situation.query)
 
 
 def ask_table(
@@ -38,25 +62,30 @@ def ask_table(
         first = problems[0]
         message = f"row {first.row}, {first.message}"
         raise RecordError(first.code, message, hint=first.hint, field=first.field, row=first.row)
-    return _answers(engine, template, encoded, conditions={}, now=now)
+    synthesizer = engine.synthesizer(template.template_id, conditions={}, now=now)
+    return synthesizer.ask_many(_queries(template, engine.fingerprinter(template.template_id), encoded))
+
+
+def require_direct_allowed(template: Template, *, tells_situation: bool) -> None:
+    """Raise ``UsageError`` (``direct-personal``) when a personal situation would be told to a holder unasked."""
+    if template.data_class is DataClass.PERSONAL and not tells_situation:
+        raise UsageError(
+            "direct-personal",
+            "asking directly tells a holder the fingerprint of the situation, and the data are personal",
+            hint='ask with mode "sync" or "cells", or say that this member may be told (tells_situation=True)',
+        )
 
 
 def receipt(engine: Engine, template: Template, answer: Answer, *, now: float) -> Receipt:
     """Return the evidence of an answer. Raises ``ReceiptError`` when the packets have changed since."""
-    return make_receipt(answer, engine.packets(template.template_id, now=now), template)
+    packets = engine.packets_behind(template.template_id, answer.evidence_digest, now=now)
+    return make_receipt(answer, packets, template)
 
 
 def log_loss(answer: Answer, outcome: object) -> float | None:
     """Return -ln of the probability that the answer gave this outcome; None for numbers and for no estimate."""
     probability = answer.probabilities.get(str(outcome))
     return None if probability is None else -math.log(max(probability, 1e-12))
-
-
-def _answers(
-    engine: Engine, template: Template, encoded: npt.NDArray[np.int16], *, conditions: Mapping[str, object], now: float
-) -> list[Answer]:
-    synthesizer = engine.synthesizer(template.template_id, conditions=conditions, now=now)
-    return synthesizer.ask_many(_queries(template, engine.fingerprinter(template.template_id), encoded))
 
 
 def _queries(template: Template, fingerprinter: Fingerprinter, encoded: npt.NDArray[np.int16]) -> Sequence[Query]:

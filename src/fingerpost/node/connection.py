@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from fingerpost.carrier.base import Address, Peer
 from fingerpost.directory.record import HolderRecord
-from fingerpost.directory.region import Region
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import ANNOUNCE_SECONDS, RECORD_LIFETIME_SECONDS_DEFAULT, STORE_QUOTA_PACKETS_DEFAULT
 from fingerpost.node.engine import Engine
+from fingerpost.node.finding import Finding
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.peers import Holder
 from fingerpost.node.post import Post
@@ -46,7 +46,7 @@ class Connection:
         changed: Callable[[], None],
     ) -> None:
         self._engine = engine
-        self._region = Region(template_id=template_id)
+        self._template_id = template_id
         self._reach = reach
         self._identity = identity
         self._clock = clock
@@ -54,7 +54,7 @@ class Connection:
         self._carrier: Carrier | None = None
         self._directory: Directory | None = None
         self._post: Post | None = None
-        self._record: HolderRecord | None = None
+        self._finding: Finding | None = None
         self._addresses: dict[PublicKey, Address] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._knocked = asyncio.Event()
@@ -69,12 +69,21 @@ class Connection:
         """Open carrier and directory, announce this node and find the others. Raises ``NetworkError``."""
         self._carrier = await self._reach.open_carrier(self._identity)
         self._directory = await self._reach.open_directory(clock=self._clock, state=state)
+        self._finding = Finding(
+            self._directory,
+            template_id=self._template_id,
+            public_key=self._engine.public_key,
+            network_id=self._reach.network_id,
+            sign=self._identity.sign,
+            admits=self._reach.admits,
+            clock=self._clock,
+        )
         self._post = Post(self._carrier, find=self._peer, unreachable=self._unreachable)
         await self.find()
-        pause = await self._announce(self._carrier, self._directory)
+        pause = await self._announce(self._carrier, self._finding)
         for work in (self._read(self._carrier), self._keep_time(), self._keep_finding()):
             self._tasks.append(asyncio.create_task(work))
-        self._tasks.append(asyncio.create_task(self._keep_announcing(self._carrier, self._directory, pause=pause)))
+        self._tasks.append(asyncio.create_task(self._keep_announcing(self._carrier, self._finding, pause=pause)))
 
     async def close(self) -> None:
         """Leave the network; calling it twice is harmless."""
@@ -83,22 +92,22 @@ class Connection:
         if self._post is not None:
             await self._post.close()
         if self._directory is not None:
-            if self._record is not None:
+            if self._finding is not None:
                 with contextlib.suppress(NetworkError):  # The record is gone by itself within minutes.
-                    await self._directory.withdraw(self._region, self._record)
+                    await self._finding.withdraw()
             await self._directory.close()
         if self._carrier is not None:
             await self._carrier.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._directory = self._carrier = None
+        self._directory = self._carrier = self._finding = None
         self._tasks.clear()
 
     async def find(self) -> None:
         """Look into the directory, and tell the engine whom it names."""
         self._knocked.clear()
-        if self._directory is None:
+        if self._finding is None:
             return
-        found = await self._directory.find(self._region)
+        found = await self._finding.find()
         usable = [
             record
             for record in found
@@ -159,10 +168,10 @@ class Connection:
             await self.find()
             await asyncio.sleep(FIND_SECONDS_MIN)
 
-    async def _announce(self, carrier: Carrier, directory: Directory) -> float:
+    async def _announce(self, carrier: Carrier, finding: Finding) -> float:
         """Tell the directory where this node is; return the seconds until it is to be told again."""
         record = HolderRecord(
-            template_id=self._region.template_id,
+            template_id=self._template_id,
             public_key=self._engine.public_key,
             carrier=self._reach.carrier_name,
             endpoint=carrier.address.endpoint,
@@ -172,16 +181,15 @@ class Connection:
             issued_at=int(self._clock.now()),
             lifetime_seconds=RECORD_LIFETIME_SECONDS_DEFAULT,
         )
-        self._record = record.signed(self._identity.sign, network_id=self._reach.network_id)
         try:
-            await directory.announce(self._region, self._record)
+            await finding.announce(record)
         except NetworkError as error:
             if error.code != "directory-unreachable":
                 raise
             return ANNOUNCE_AGAIN_SECONDS
         return ANNOUNCE_SECONDS
 
-    async def _keep_announcing(self, carrier: Carrier, directory: Directory, *, pause: float) -> None:
+    async def _keep_announcing(self, carrier: Carrier, finding: Finding, *, pause: float) -> None:
         while True:
             await asyncio.sleep(pause)
-            pause = await self._announce(carrier, directory)
+            pause = await self._announce(carrier, finding)

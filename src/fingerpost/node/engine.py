@@ -8,8 +8,8 @@ exception. Time is ``now``, in seconds since 1970; chance is the ``Entropy`` giv
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,14 +18,13 @@ import numpy.typing as npt
 from fingerpost.errors import FingerpostError, UsageError
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import PublicKey, TemplateId
-from fingerpost.node.admission import Refusal, judge
 from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audit
 from fingerpost.node.emission import Observations, build_packets
 from fingerpost.node.events import Event, FrameRefused, PacketsArrived, Refreshed, Unacknowledged
+from fingerpost.node.fetching import Fetching
 from fingerpost.node.groups import Group
 from fingerpost.node.haves import have_statement
-from fingerpost.node.inventory import Inventory
-from fingerpost.node.knowledge import Knowledge
+from fingerpost.node.holdings import Holdings, Taken
 from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
 from fingerpost.node.placement import Placement
@@ -45,9 +44,9 @@ from fingerpost.node.wire import (
     WantCells,
     decode_message,
 )
-from fingerpost.packet import RootCache, Signer, packet_ids, packets_from_frame, signature_holds
+from fingerpost.packet import Signer, packet_ids, packets_from_frame, signature_holds
 from fingerpost.ports import Entropy, day_of
-from fingerpost.store.base import HELD, PacketStore, Verdict
+from fingerpost.store.base import PacketStore
 from fingerpost.synthesis import Synthesizer
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.template import Template
@@ -94,56 +93,71 @@ class Engine:
         organisation: str = "",
     ) -> None:
         self._signer = signer
-        self._store = store
         self._entropy = entropy
-        self._admits = admits
-        self._roots = RootCache()
-        self._templates: dict[bytes, Template] = {}
+        self._store = store
+        self._holdings = Holdings(store, me=self.public_key, admits=admits)
         self._follows: set[bytes] = set()
-        self._knowledge: dict[bytes, Knowledge] = {}
-        self._inventories: dict[bytes, Inventory] = {}
         self._groups: dict[tuple[bytes, int], Group] = {}
         self._events: deque[Event] = deque()
         self._number = 0
         self._refreshes: list[_Refresh] = []
         self._timer_at = float("-inf")
-        self._expired_on = -1
         self._peers = Peers()
         self._placement = Placement(me=self.public_key, organisation=organisation, peers=self._peers)
         self._requests = Requests(entropy=entropy)
+        self._assemble()
+
+    def _assemble(self) -> None:
+        me, store, peers, placement, requests = (
+            self.public_key,
+            self._store,
+            self._peers,
+            self._placement,
+            self._requests,
+        )
         self._outbox = Outbox(
             store=store,
-            peers=self._peers,
-            placement=self._placement,
-            requests=self._requests,
+            peers=peers,
+            placement=placement,
+            requests=requests,
             report=self._events.append,
             have_holds=self._have_holds,
         )
         self._replication = Replication(
-            me=self.public_key,
-            peers=self._peers,
-            placement=self._placement,
-            requests=self._requests,
-            inventory=self._inventory,
+            me=me,
+            peers=peers,
+            placement=placement,
+            requests=requests,
+            inventory=self._holdings.inventory,
             take=self._take,
             heard=self._heard_out,
         )
-        self._serving = Serving(
-            signer=signer,
-            store=store,
-            inventory=self._inventory,
-            inventories=lambda: [self._inventory(template_id) for template_id in self._templates],
-            groups=self._groups,
-            evidence=lambda template_id, now: self.evidence(TemplateId(template_id), now=now),
-        )
         self._audit = Audit(
-            me=self.public_key,
+            me=me,
             store=store,
-            requests=self._requests,
-            inventory=self._inventory,
+            requests=requests,
+            inventory=self._holdings.inventory,
             have_holds=self._have_holds,
             let_go=self._let_go,
             settled=self._settle,
+        )
+        self._fetching = Fetching(
+            me=me,
+            peers=peers,
+            placement=placement,
+            requests=requests,
+            cache=self._holdings.cache,
+            take=self._take_for_answers,
+            have_holds=self._have_holds,
+            report=self._events.append,
+        )
+        self._serving = Serving(
+            signer=self._signer,
+            store=store,
+            inventory=self._holdings.inventory,
+            inventories=lambda: [self._holdings.inventory(each) for each in self._holdings.templates()],
+            groups=self._groups,
+            evidence=lambda template_id, now: self.evidence(TemplateId(template_id), now=now),
         )
 
     @property
@@ -166,19 +180,17 @@ class Engine:
 
         With ``follow`` this node keeps every packet of the template, not only those of the groups that it holds.
         """
-        self._templates[template.template_id] = template
+        self._holdings.serve(template)
         if follow:
             self._follows.add(template.template_id)
         audit_at = float("-inf") if self._outbox.is_unsettled(template.template_id) else float("inf")
-        for number in range(1 << _group_bits(template)):
+        for number in range(1 << template.group_bits):
             key = template.template_id, number
             self._groups[key] = Group(template_id=template.template_id, number=number, audit_at=audit_at)
 
     def template(self, template_id: TemplateId) -> Template:
         """Return a template that is served. Raises ``UsageError`` (``template-not-served``)."""
-        if template_id not in self._templates:
-            raise UsageError("template-not-served", f"this node does not serve the template {template_id.hex()}")
-        return self._templates[template_id]
+        return self._holdings.template(template_id)
 
     def group(self, template_id: TemplateId, number: int = 0) -> Group:
         """Return what this node knows of a group of a template that it serves."""
@@ -228,6 +240,32 @@ class Engine:
         self._report_refreshes(now)
         return refresh.number
 
+    def fetch_cells(self, template_id: TemplateId, cells: Sequence[int], *, now: float) -> int:
+        """Begin to fetch what holders keep in some cells; ``Fetched`` follows as an event with this number.
+
+        What comes is known here until it ends or there is too much of it, but not kept for others.
+        """
+        self.template(template_id)
+        self._holdings.expire(now)
+        group_of = self._holdings.inventory(template_id).group_of_cell
+        groups: dict[int, list[int]] = {}
+        for cell in dict.fromkeys(cells):
+            groups.setdefault(group_of(cell), []).append(cell)
+        self._number += 1
+        self._fetching.cells(self._number, template_id, groups, now=now)
+        return self._number
+
+    def fetch_nearest(
+        self, template_id: TemplateId, fingerprint: bytes, *, cells: Sequence[int], count: int, now: float
+    ) -> int:
+        """Begin to ask the holders of some cells for the packets nearest to a fingerprint; ``Fetched`` follows."""
+        self.template(template_id)
+        self._holdings.expire(now)
+        groups = list(dict.fromkeys(map(self._holdings.inventory(template_id).group_of_cell, cells)))
+        self._number += 1
+        self._fetching.nearest(self._number, template_id, fingerprint, groups=groups, count=count, now=now)
+        return self._number
+
     def receive(self, frame: bytes, *, peer: PublicKey, now: float) -> None:
         """Take one frame from ``peer``."""
         if self._peers.heard(peer, now=now):
@@ -243,7 +281,7 @@ class Engine:
             for group in self._groups.values():
                 group.promised_until = now + PROMISE_SECONDS
         self._timer_at = now + TICK_SECONDS
-        self._expire(now)
+        self._holdings.expire(now)
         watched = dict.fromkeys(
             peer for group in self._groups.values() for peer in self._placement.watched(group.template_id, group.number)
         )
@@ -259,6 +297,7 @@ class Engine:
                 group.audit_at = min(group.audit_at, now + AUDIT_UNSETTLED_SECONDS)
             self._audit.step(group, now=now)
         self._outbox.step(now=now)
+        self._fetching.step(now=now)
         self._report_refreshes(now)
 
     def frames_to_send(self) -> list[Outgoing]:
@@ -271,55 +310,61 @@ class Engine:
 
     def fingerprinter(self, template_id: TemplateId) -> Fingerprinter:
         """Return the projection of a template, made once."""
-        return self._know(template_id).fingerprinter
+        return self._holdings.knowledge(template_id).fingerprinter
 
     def evidence(self, template_id: TemplateId, *, now: float) -> Evidence:
         """Return the live packets of a template as columns; built anew only after the store changed."""
-        self._expire(now)
-        return self._know(template_id).evidence()
+        self._holdings.expire(now)
+        return self._holdings.knowledge(template_id).evidence()
 
     def synthesizer(self, template_id: TemplateId, *, conditions: Mapping[str, object], now: float) -> Synthesizer:
         """Return what answers from the live packets of a template; fitted once for as long as they stay the same.
 
         Raises ``RecordError`` for conditions that the template does not have.
         """
-        self._expire(now)
-        return self._know(template_id).synthesizer(conditions=conditions, day=day_of(now))
+        self._holdings.expire(now)
+        return self._holdings.knowledge(template_id).synthesizer(conditions=conditions, day=day_of(now))
+
+    def synthesizer_of_cells(
+        self, template_id: TemplateId, cells: Sequence[int], *, conditions: Mapping[str, object], now: float
+    ) -> Synthesizer:
+        """Return what answers from the packets known in some cells, kept or fetched."""
+        cache = self._holdings.cache(template_id)
+        return self._holdings.knowledge(template_id).synthesizer_of(
+            lambda: cache.in_cells(cells),
+            name=tuple((cell, cache.shelf(cell).root()) for cell in cells),
+            conditions=conditions,
+            day=day_of(now),
+        )
+
+    def synthesizer_of_packets(
+        self, template_id: TemplateId, ids: Sequence[bytes], *, conditions: Mapping[str, object], now: float
+    ) -> Synthesizer:
+        """Return what answers from the packets with these ids that are known, kept or fetched."""
+        return self._holdings.knowledge(template_id).synthesizer_of(
+            lambda: self._holdings.cache(template_id).packets(ids),
+            name=tuple(ids),
+            conditions=conditions,
+            day=day_of(now),
+        )
+
+    def packets_behind(self, template_id: TemplateId, evidence_digest: str, *, now: float) -> Packets:
+        """Return the packets that a recent answer was made from, or all live ones of the template."""
+        self._holdings.expire(now)
+        return self._holdings.knowledge(template_id).packets_behind(evidence_digest)
 
     def packets(self, template_id: TemplateId, *, now: float) -> Packets:
         """Return the live packets of a template."""
-        self._expire(now)
-        return self._know(template_id).packets()
-
-    def _know(self, template_id: TemplateId) -> Knowledge:
-        if template_id not in self._knowledge:
-            self._knowledge[template_id] = Knowledge(self._store, self.template(template_id))
-        return self._knowledge[template_id]
-
-    def _inventory(self, template_id: bytes) -> Inventory:
-        if template_id not in self._inventories:
-            template = self.template(TemplateId(template_id))
-            shift = template.cell_bits - _group_bits(template)
-            self._inventories[template_id] = Inventory(
-                self._store, template_id, own=self.public_key, group_of=lambda cell: cell >> shift
-            )
-        return self._inventories[template_id]
+        self._holdings.expire(now)
+        return self._holdings.knowledge(template_id).packets()
 
     def _put_out(self, template_id: bytes, packets: Packets, now: float) -> int:
-        day, ids = day_of(now), packet_ids(packets)
+        ids = packet_ids(packets)
         self._outbox.begin(template_id)
-        verdicts = self._store.add(packets, day=day, packet_ids=ids)
-        beyond = int((verdicts == Verdict.OVER_QUOTA).sum())
-        if beyond:
-            raise UsageError(
-                "quota-exceeded",
-                f"{beyond} of {len(packets)} packets are beyond the quota of one emitter",
-                hint="withdraw or let expire what is old, or open the store with a larger quota",
-            )
+        self._holdings.put(template_id, packets, ids, now=now)
         self._number += 1
         if self._peers.all():
-            inventory = self._inventory(template_id)
-            inventory.add(packets, ids)
+            inventory = self._holdings.inventory(template_id)
             groups: dict[int, list[int]] = {}
             for row, packet_id in enumerate(ids):
                 group = inventory.group_of(packet_id.tobytes())
@@ -327,7 +372,6 @@ class Engine:
             parts = {group: (packets[rows], [ids[row].tobytes() for row in rows]) for group, rows in groups.items()}
             self._outbox.put(self._number, template_id, parts, now=now)
         else:
-            self._inventories.pop(template_id, None)
             self._events.append(Unacknowledged(number=self._number, holders=0))
         return self._number
 
@@ -336,8 +380,9 @@ class Engine:
             case Beat(answers=0):
                 self._requests.send(peer, Beat(number=0, answers=message.number))
             case Offer():
-                kept, refused = self._keep(packets_from_frame(message.packets), peer, now)
-                self._requests.send(peer, self._serving.have(message.number, kept, refused, peer=peer, now=now))
+                taken = self._take(message.packets, peer, now)
+                have = self._serving.have(message.number, taken.kept, taken.refused, peer=peer, now=now)
+                self._requests.send(peer, have)
             case Check() | Compare() | List() | Get() | WantCells() | Nearest():
                 self._requests.send(peer, self._serving.answer(message, peer=peer, now=now))
                 if isinstance(message, Compare):
@@ -353,41 +398,21 @@ class Engine:
             self._replication.hint(group, peer, question.root, now=now)
             self._replication.step(group, now=now)
 
-    def _take(self, frame: bytes, peer: PublicKey, now: float) -> None:
-        self._keep(packets_from_frame(frame), peer, now)
+    def _take(self, frame: bytes, peer: PublicKey, now: float) -> Taken:
+        taken = self._holdings.take(packets_from_frame(frame), now=now)
+        self._events.append(PacketsArrived(peer=peer, stored=taken.stored, refused=taken.refused))
+        return taken
 
-    def _keep(self, packets: Packets, peer: PublicKey, now: float) -> tuple[npt.NDArray[np.uint8], dict[str, int]]:
-        """Judge packets and store the welcome ones; return the ids (n, 32) of those kept, and refusals by reason."""
-        day = day_of(now)
-        ids = packet_ids(packets)
-        refusals = judge(packets, ids, templates=self._templates, day=day, roots=self._roots, admits=self._welcomes)
-        welcome = refusals == Refusal.WELCOME
-        verdicts = self._store.add(packets[welcome], day=day, packet_ids=ids[welcome])
-        self._note(packets[welcome], ids[welcome], verdicts)
-        refused = Counter(Refusal(int(reason)).code for reason in refusals[~welcome])
-        held = np.isin(verdicts, HELD)
-        refused.update(f"refused-{Verdict(int(verdict)).name.lower().replace('_', '-')}" for verdict in verdicts[~held])
-        stored = int((verdicts == Verdict.STORED).sum())
-        self._events.append(PacketsArrived(peer=peer, stored=stored, refused=dict(refused)))
-        kept = ids[welcome][held]
-        if (verdicts == Verdict.TOMBSTONE).any():  # It may have ended what came with it.
-            kept = kept[self._store.contains(kept)]
-        return kept, dict(refused)
+    def _take_for_answers(self, frame: bytes, template_id: bytes, peer: PublicKey, now: float) -> None:
+        taken = self._holdings.take_for_answers(frame, template_id, now=now)
+        self._events.append(PacketsArrived(peer=peer, stored=taken.stored, refused=taken.refused))
 
-    def _note(self, packets: Packets, ids: npt.NDArray[np.uint8], verdicts: npt.NDArray[np.uint8]) -> None:
-        new = (verdicts == Verdict.STORED) | (verdicts == Verdict.TOMBSTONE)
-        for template_id, inventory in self._inventories.items():
-            rows = np.flatnonzero(new & (packets["template_id"] == np.frombuffer(template_id, np.uint8)).all(axis=1))
-            if len(rows):
-                inventory.add(packets[rows], ids[rows])
+    def _let_go(self, template_id: bytes, ids: list[bytes], now: float) -> None:
+        self._holdings.let_go(template_id, ids, now=now)
 
     def _have_holds(self, have: Have, peer: PublicKey) -> bool:
         statement = have_statement(have.packet_ids, asker=self.public_key, at=have.at)
         return signature_holds(statement, have.signature, peer)
-
-    def _welcomes(self, emitter: PublicKey) -> bool:
-        """Say whether packets of an emitter are kept here: members' and this node's own."""
-        return self._admits is None or emitter == self.public_key or self._admits(emitter)
 
     def _came(self, peers: list[PublicKey], now: float) -> None:
         for group in self._groups.values():
@@ -417,21 +442,6 @@ class Engine:
                 self._refreshes.remove(refresh)
                 self._events.append(Refreshed(number=refresh.number, peers=refresh.peers))
 
-    def _let_go(self, template_id: bytes, ids: list[bytes], now: float) -> None:
-        self._store.drop(np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 32), day=day_of(now))
-        kept = self._store.contains(np.frombuffer(b"".join(ids), np.uint8).reshape(-1, 32))
-        self._inventory(template_id).remove(each for each, stays in zip(ids, kept, strict=True) if not stays)
-
     def _settle(self, template_id: bytes) -> None:
         if all(group.covered_since is not None for group in self.groups(TemplateId(template_id))):
             self._outbox.settle(template_id)
-
-    def _expire(self, now: float) -> None:
-        if day_of(now) != self._expired_on:
-            self._expired_on = day_of(now)
-            if self._store.expire(self._expired_on):
-                self._inventories.clear()
-
-
-def _group_bits(template: Template) -> int:
-    return getattr(template, "group_bits", 0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fingerpost.ids import NodeId, PublicKey
 from fingerpost.node.network import Reach
-from fingerpost.node.runtime import AsyncNode, Confirmation, Emission
+from fingerpost.node.runtime import AsyncNode, Confirmation, Emission, Mode
 from fingerpost.ports import Clock, Entropy
 from fingerpost.template import Template
 
@@ -99,9 +99,16 @@ class Node:
         """Tell the outcomes of a whole table, columns by name."""
         return _run(self._node.emit_table(columns, skip_bad_rows=skip_bad_rows, progress=progress))
 
-    def ask(self, situation: Mapping[str, object], *, conditions: Mapping[str, object] | None = None) -> Answer:
+    def ask(
+        self,
+        situation: Mapping[str, object],
+        *,
+        conditions: Mapping[str, object] | None = None,
+        mode: Mode | None = None,
+        tells_situation: bool = False,
+    ) -> Answer:
         """Return what happened elsewhere in situations like this one; fields left out count as missing."""
-        return _run(self._node.ask(situation, conditions=conditions))
+        return _run(self._node.ask(situation, conditions=conditions, mode=mode, tells_situation=tells_situation))
 
     def ask_table(self, columns: Mapping[str, object]) -> list[Answer]:
         """Return an answer for each row of a table, columns by name; absent columns count as missing."""

@@ -128,6 +128,7 @@ class Inventory:
 
     def rebuild(self) -> None:
         """Read everything from the store anew: at the start, and after packets expired."""
+        self.version = 0  # grows whenever something comes or goes
         self.own: set[bytes] = set()
         self._cell_of: dict[bytes, int] = {}
         self._groups: dict[int, Shelf] = {}
@@ -191,6 +192,7 @@ class Inventory:
                 if replaced is not None and replaced in self._cell_of:
                     self._take(replaced)
                 self._withdrawn[key] = packet_id
+            self.version += 1
             self._cell_of[packet_id] = cell
             self._groups.setdefault(self.group_of_cell(cell), Shelf()).add(packet_id)
             if self._cells is not None:
@@ -199,6 +201,7 @@ class Inventory:
                 self.own.add(packet_id)
 
     def _take(self, packet_id: bytes) -> None:
+        self.version += 1
         cell = self._cell_of.pop(packet_id)
         self._groups[self.group_of_cell(cell)].remove(packet_id)
         if self._cells is not None:

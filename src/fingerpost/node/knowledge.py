@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ class Knowledge:
         self._fingerprinter: Fingerprinter | None = None
         self._evidence: tuple[int, Evidence] | None = None
         self._synthesizers: dict[tuple[int, tuple[int, ...]], tuple[Evidence, Synthesizer]] = {}
+        self._passing: tuple[object, Synthesizer, npt.NDArray[np.void]] | None = None
 
     @property
     def fingerprinter(self) -> Fingerprinter:
@@ -57,3 +58,26 @@ class Knowledge:
             known = evidence, Synthesizer(evidence, self._template, day=day, conditions=conditions)
             self._synthesizers[key] = known
         return known[1]
+
+    def synthesizer_of(
+        self,
+        packets: Callable[[], npt.NDArray[np.void]],
+        *,
+        name: object,
+        conditions: Mapping[str, object],
+        day: int,
+    ) -> Synthesizer:
+        """Return what answers from some packets, which ``name`` tells from all others; the last one is kept."""
+        key = name, day, tuple(condition_codes(self._template, conditions))
+        if self._passing is None or self._passing[0] != key:
+            chosen = packets()
+            evidence = Evidence.from_packets(chosen, self._template)
+            synthesizer = Synthesizer(evidence, self._template, day=day, conditions=conditions)
+            self._passing = key, synthesizer, chosen
+        return self._passing[1]
+
+    def packets_behind(self, evidence_digest: str) -> npt.NDArray[np.void]:
+        """Return the packets that an answer was made from: those of the last passing choice, or all live ones."""
+        if self._passing is not None and self._passing[1].evidence_digest == evidence_digest:
+            return self._passing[2]
+        return self.packets()

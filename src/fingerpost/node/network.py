@@ -141,7 +141,11 @@ class Network:
         """Open the directory of this name. Raises as ``open_carrier`` does."""
         factory = cast("DirectoryFactory", _backend(DIRECTORIES_GROUP, self.directory_name))
         options = DirectoryOptions(
-            network_id=self.network_id, clock=clock, state=state, settings=self.directory_settings
+            network_id=self.network_id,
+            clock=clock,
+            state=state,
+            members=frozenset(PublicKey(key) for key in self.members or ()),
+            settings=self.directory_settings,
         )
         return await factory(options)
 

@@ -38,6 +38,7 @@ class Peers:
 
     def __init__(self) -> None:
         self._peers: dict[PublicKey, _Peer] = {}
+        self._distrusted: set[PublicKey] = set()
         self.version = 0
 
     def know(self, holders: Iterable[Holder]) -> list[PublicKey]:
@@ -76,6 +77,14 @@ class Peers:
         """Return when the last frame of a known holder came, in seconds since 1970; None before the first."""
         peer = self._peers.get(key)
         return None if peer is None or peer.heard_at == float("-inf") else peer.heard_at
+
+    def distrust(self, key: PublicKey) -> None:
+        """Note that a holder was caught leaving packets out: others are asked first."""
+        self._distrusted.add(key)
+
+    def is_distrusted(self, key: PublicKey) -> bool:
+        """Say whether a holder was caught leaving packets out, as far as this process knows."""
+        return key in self._distrusted
 
     def heard(self, key: PublicKey, *, now: float) -> bool:
         """Note a frame of a peer; say whether that brings a silent holder back."""

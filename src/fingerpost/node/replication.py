@@ -23,7 +23,7 @@ COMPARE_AGAIN_SECONDS = 1.0  # after one that failed
 COMPARISONS_MAX = 8  # under way at once
 DECLINED_SECONDS = 60.0  # that a packet which did not come, or was refused, is not fetched again from the same holder
 
-Take = Callable[[bytes, PublicKey, float], None]
+Take = Callable[[bytes, PublicKey, float], object]
 Heard = Callable[[Group, PublicKey], None]
 
 

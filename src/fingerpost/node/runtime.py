@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from fingerpost.errors import NetworkError, RecordError, TableError
+from fingerpost.errors import NetworkError, RecordError, TableError, UsageError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.node import asking
 from fingerpost.node.connection import Connection
 from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
 from fingerpost.node.engine import Engine
-from fingerpost.node.events import Acknowledged, Event, PacketsArrived, Refreshed, Unacknowledged
+from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy
+from fingerpost.synthesis.answer import Gathering
 from fingerpost.system import SystemClock, SystemEntropy
 from fingerpost.template import RowProblem, Template
 
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS_MAX = 10.0
 EMIT_ROWS_AT_ONCE = 8_192
+NEAREST_PACKETS = 1_024  # asked for in mode "direct"
+
+Mode = Literal["sync", "cells", "direct"]
+MODES = ", ".join(get_args(Mode))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +74,11 @@ class AsyncNode:
         template: Template,
         *,
         clock: Clock,
+        follow: bool,
         close_store: Callable[[], None],
     ) -> None:
         self._engine = engine
+        self._follow = follow
         self._template = template
         self._clock = clock
         self._close_store = close_store
@@ -109,7 +116,7 @@ class AsyncNode:
             organisation="" if network is None else network.organisation(PublicKey(signer.public_key)),
         )
         engine.serve(value, follow=follow)
-        node = cls(engine, value, clock=clock, close_store=store.close)
+        node = cls(engine, value, clock=clock, follow=follow, close_store=store.close)
         try:
             if network is not None:
                 state = None if root is None else root / "directory"
@@ -188,20 +195,44 @@ class AsyncNode:
         bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
         return await self._emit(all_rows.without(bad), problems=problems, progress=progress)
 
-    async def ask(self, situation: Mapping[str, object], *, conditions: Mapping[str, object] | None = None) -> Answer:
+    async def ask(
+        self,
+        situation: Mapping[str, object],
+        *,
+        conditions: Mapping[str, object] | None = None,
+        mode: Mode | None = None,
+        tells_situation: bool = False,
+    ) -> Answer:
         """Return what happened elsewhere in situations like this one; fields left out count as missing.
 
-        Holders are asked for what is new first; when none answers, the answer comes from what is here.
+        ``mode`` says what leaves this node: ``sync`` nothing about the situation (holders are asked for what is new,
+        and the answer comes from the packets kept here), ``cells`` the cell that it lies in, ``direct`` its
+        fingerprint, which for personal data needs ``tells_situation``. A node that follows its template asks ``sync``
+        unless told otherwise, any other ``cells``. When no holder answers, the answer comes from what is known here.
         """
-        await self._refresh()
-        now = self._clock.now()
-        return asking.ask(self._engine, self._template, situation, conditions=conditions or {}, now=now)
+        chosen: Mode = mode or ("sync" if self._follow else "cells")
+        require_mode(chosen, follows=self._follow)
+        if chosen == "direct":
+            asking.require_direct_allowed(self._template, tells_situation=tells_situation)
+        where = asking.locate(self._engine, self._template, situation)
+        gathering, nearest = await self._gather(chosen, where)
+        answer = asking.answer(
+            self._engine,
+            self._template,
+            where,
+            mode=chosen,
+            nearest=nearest,
+            conditions=conditions or {},
+            now=self._clock.now(),
+        )
+        return replace(answer, gathering=gathering)
 
     async def ask_table(self, columns: Mapping[str, object]) -> list[Answer]:
         """Return an answer for each row of a table, columns by name; absent columns count as missing.
 
-        Raises ``RecordError`` for the first row that does not fit.
+        The mode is ``sync``. Raises ``RecordError`` for the first row that does not fit.
         """
+        require_mode("sync", follows=self._follow)
         await self._refresh()
         return asking.ask_table(self._engine, self._template, columns, rows=_row_count(columns), now=self._clock.now())
 
@@ -286,6 +317,31 @@ class AsyncNode:
         report = await self._event_of(number)
         return report if isinstance(report, (Acknowledged, Unacknowledged)) else None
 
+    async def _gather(self, mode: Mode, where: asking.Situation) -> tuple[Gathering, tuple[bytes, ...]]:
+        """Fetch what an answer in this mode needs; return how that went, and for ``direct`` the ids to rank."""
+        if mode == "sync" or self._connection is None:
+            await self._refresh()
+            return Gathering(mode="sync", holders_asked=0, holders_answered=0, attested=False, complete=False), ()
+        await self._connection.meet()
+        template_id, now = self._template.template_id, self._clock.now()
+        if mode == "cells":
+            number = self._engine.fetch_cells(template_id, where.cells, now=now)
+        else:
+            number = self._engine.fetch_nearest(
+                template_id, where.query.fingerprint, cells=where.cells, count=NEAREST_PACKETS, now=now
+            )
+        event = await self._event_of(number)
+        if not isinstance(event, Fetched):
+            return Gathering(mode=mode, holders_asked=0, holders_answered=0, attested=False, complete=False), ()
+        gathering = Gathering(
+            mode=mode,
+            holders_asked=event.asked,
+            holders_answered=len(event.answered),
+            attested=event.attested,
+            complete=event.complete,
+        )
+        return gathering, event.packet_ids
+
     async def _refresh(self) -> bool:
         """Fetch what the holders have and this node lacks; say whether one answered, or there is none to ask."""
         if self._connection is None:
@@ -312,7 +368,7 @@ class AsyncNode:
 
     def _settle(self) -> None:
         while (event := self._engine.next_event()) is not None:
-            if isinstance(event, (Acknowledged, Unacknowledged, Refreshed)):
+            if isinstance(event, (Acknowledged, Unacknowledged, Refreshed, Fetched)):
                 future = self._waiting.get(event.number)
                 if future is not None and not future.done():
                     future.set_result(event)
@@ -330,6 +386,18 @@ class AsyncNode:
         )
         await self._connection.open(state=state)
         await self._refresh()
+
+
+def require_mode(mode: str, *, follows: bool) -> None:
+    """Raise ``UsageError`` unless this is a mode of asking that the node can answer in."""
+    if mode not in get_args(Mode):
+        raise UsageError("mode-unknown", f"no mode of asking is called {mode!r}", hint=f"there are: {MODES}")
+    if mode == "sync" and not follows:
+        raise UsageError(
+            "mode-follow",
+            "this node keeps no more than its share of the template, so it cannot answer from its own packets alone",
+            hint='ask with mode "cells", or open the node with follow=True',
+        )
 
 
 def _row_count(columns: Mapping[str, object]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fingerpost.synthesis.answer import ActionEstimate, Answer, LevelEstimate, NumberEstimate
+    from fingerpost.synthesis.answer import ActionEstimate, Answer, Gathering, LevelEstimate, NumberEstimate
 
 LEVELS_SHOWN = 4
 ID_DIGITS = 8
@@ -37,8 +37,17 @@ def explain(answer: Answer) -> tuple[str, ...]:
     sentences += [_action(action) for action in answer.actions]
     if answer.actions:
         sentences.append("Actions were chosen by people who saw more than the packets say: these are not effects.")
+    if answer.gathering is not None and answer.gathering.mode != "sync":
+        sentences.append(_gathering(answer.gathering))
     sentences += [f"Careful: {warning.text}" for warning in answer.warnings]
     return tuple(sentences)
+
+
+def _gathering(gathering: Gathering) -> str:
+    asked = f"{gathering.holders_answered} of {_count(gathering.holders_asked, 'holder')} answered"
+    if gathering.attested:
+        return f"{asked}; two of each group said the same, so neither left out what the other has."
+    return f"{asked}; that nothing was left out is not attested."
 
 
 def _estimate(levels: tuple[LevelEstimate, ...], number: NumberEstimate | None) -> str:

@@ -120,6 +120,22 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gathering:
+    """How the packets behind an answer came to the asker.
+
+    ``mode`` is ``sync`` (the whole template is kept here), ``cells`` or ``direct``. Of ``holders_asked`` holders
+    ``holders_answered`` did. ``attested`` says that two holders of every group signed the same digests of what they
+    keep, so that neither left out what the other has; ``complete`` that one of each had compared with all others.
+    """
+
+    mode: str
+    holders_asked: int
+    holders_answered: int
+    attested: bool
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """An estimate with everything that it rests on. When ``abstained`` the estimate, if any, is not to be relied on.
 
@@ -154,6 +170,7 @@ class Answer:
     conditions: tuple[tuple[str, str], ...]
     day: int
     settings: KernelSettings | None
+    gathering: Gathering | None = None  # no part of a receipt: it cannot be derived from packets
     calculator: str = CALCULATOR
     version: int = ANSWER_VERSION
 

@@ -141,9 +141,12 @@ def _template(top: _Table) -> Template:
         top.fail("format", "template-format", f"only format = {FORMAT} is known", hint="write format = 1")
     situation, conditions = top.table("situation"), top.table("conditions", default={})
     privacy, retention, fingerprint = (top.table(key, default={}) for key in ("privacy", "retention", "fingerprint"))
+    cells = top.table("cells", default={})
     privacy.only(("profile",))
     retention.only(("ttl_days", "half_life_days"))
     fingerprint.only(("bits", "encoder", "salt", "sketch"))
+    cells.only(("kind", "bits", "group_bits"))
+    cells.one_of("kind", ("prefix",), default="prefix")
     if fingerprint.integer("encoder", default=ENCODER) != ENCODER:
         fingerprint.fail("encoder", "template-format", f"only encoder = {ENCODER} is known", hint="write encoder = 1")
     return top.build(
@@ -158,7 +161,8 @@ def _template(top: _Table) -> Template:
             fingerprint_bits=fingerprint.integer("bits", default=FINGERPRINT_BITS_DEFAULT),
             salt=fingerprint.integer("salt", default=0),
             sketch=fingerprint.raw("sketch", bool, "true or false", default=False),
-            cell_bits=_cell_bits(top.table("cells", default={})),
+            cell_bits=cells.integer("bits", default=0),
+            group_bits=cells.integer("group_bits", default=0),
             profile=_PROFILES[privacy.one_of("profile", tuple(_PROFILES), default="open")],
             ttl_days=retention.integer("ttl_days", default=TTL_DAYS_DEFAULT),
             half_life_days=retention.integer("half_life_days", default=0),
@@ -209,12 +213,6 @@ def _outcome(table: _Table) -> OutcomeField:
 def _condition(table: _Table, name: str) -> Condition:
     table.only(("levels",))
     return table.build(lambda: Condition(name=unicodedata.normalize("NFC", name), levels=table.levels()))
-
-
-def _cell_bits(table: _Table) -> int:
-    table.only(("kind", "bits"))
-    table.one_of("kind", ("prefix",), default="prefix")
-    return table.integer("bits", default=0)
 
 
 class _Table:

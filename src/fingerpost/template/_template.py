@@ -65,6 +65,7 @@ class Template:
     ``canonical`` is the template as deterministic JSON: one text per meaning, which ``parse_template`` reads back.
     ``template_id`` covers all of it, ``space_id`` only what fingerprints depend on (situation, encoder, bits, salt).
     Another ``salt`` draws another random projection for the same fields.
+    Cells that share their first ``group_bits`` bits have the same holders.
     Raises ``TemplateError`` where parts contradict each other.
     """
 
@@ -79,6 +80,7 @@ class Template:
     sketch: bool = False
     salt: int = 0
     cell_bits: int = 0
+    group_bits: int = 0
     profile: Profile = Profile.OPEN
     ttl_days: int = TTL_DAYS_DEFAULT
     half_life_days: int = 0
@@ -271,6 +273,7 @@ def _check_numbers(template: Template) -> None:
     for value, least, most, path in (
         (template.salt, 0, SALT_MAX, "fingerprint.salt"),
         (template.cell_bits, 0, min(CELL_BITS_MAX, bits), "cells.bits"),
+        (template.group_bits, 0, template.cell_bits, "cells.group_bits"),
         (template.ttl_days, 1, TTL_DAYS_MAX, "retention.ttl_days"),
         (template.half_life_days, 0, HALF_LIFE_DAYS_MAX, "retention.half_life_days"),
     ):
@@ -331,13 +334,19 @@ def _tree(template: Template) -> dict[str, Any]:
             "salt": template.salt,
             "sketch": template.sketch,
         },
-        "cells": {"kind": "prefix", "bits": template.cell_bits},
+        "cells": _cells_tree(template),
         "privacy": {"profile": profile_name(template.profile)},
         "retention": {"ttl_days": template.ttl_days, "half_life_days": template.half_life_days},
     }
     if template.action:
         tree["action"] = {"name": template.action.name, "levels": list(template.action.levels)}
     return tree
+
+
+def _cells_tree(template: Template) -> dict[str, Any]:
+    """Return the cells; without group bits as it was written before there were any, so that old ids stay."""
+    tree = {"kind": "prefix", "bits": template.cell_bits}
+    return tree | {"group_bits": template.group_bits} if template.group_bits else tree
 
 
 def _field_tree(part: Field) -> dict[str, Any]:

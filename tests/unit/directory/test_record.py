@@ -96,7 +96,7 @@ def test_a_record_in_other_bytes_of_the_same_meaning_is_refused() -> None:
     for version in (0, 2, True, 1.0, "1"):
         assert refusal(msgspec.msgpack.encode([version, *fields[1:]]) + encoded[-64:]) == "record-invalid"
     assert refusal(msgspec.msgpack.encode([*fields, 0]) + encoded[-64:]) == "record-invalid"
-    longer_number = b"\x9a\xcc\x01" + encoded[2:-64]  # 1 written in two bytes instead of one
+    longer_number = b"\x9b\xcc\x01" + encoded[2:-64]  # 1 written in two bytes instead of one
     assert msgspec.msgpack.decode(longer_number) == fields
     statement = b"fingerpost holder record\0" + NETWORK_ID.encode() + b"\0" + longer_number
     assert refusal(longer_number + holder_key(1).sign(statement).signature) == "record-invalid"

@@ -71,3 +71,15 @@ def test_profiles_have_the_names_that_templates_write() -> None:
 def test_a_place_in_the_source_is_found_again_and_again() -> None:
     source = Source('a = 1\n[b]\n"c d" = 2\n', name="x")
     assert [source.line_of(path) for path in (("a",), ("b", "c d"), ("b", "e"), ("f",))] == [1, 3, 2, None]
+
+
+def test_group_bits_that_are_none_leave_the_canonical_form_and_the_id_as_they_were() -> None:
+    plain, none, some = (
+        parse_template(f"{SMALL}\n[cells]\nbits = 6\n{line}") for line in ("", "group_bits = 0", "group_bits = 2")
+    )
+    assert plain.template_id == none.template_id
+    assert b"group_bits" not in none.canonical
+    assert b'"cells":{"bits":6,"group_bits":2,"kind":"prefix"}' in some.canonical
+    assert some.template_id != plain.template_id
+    assert some.space_id == plain.space_id
+    assert parse_template(some.canonical) == some

@@ -1,0 +1,343 @@
+"""Asking holders, for a node that does not keep the whole template: whole cells, or what is nearest to a fingerprint.
+
+Two holders of each group are asked. Every packet is verified here, so a holder can leave packets out but not make any
+up. What one holder has and the other did not list is handed to the other; if it then signs that it keeps them, and
+signs a digest of its cells without them all the same, it has been caught leaving them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from fingerpost.ids import PublicKey
+from fingerpost.limits import FRAME_PACKETS_MAX
+from fingerpost.node.cache import CellCache
+from fingerpost.node.events import Fetched, HolderOmits
+from fingerpost.node.haves import cells_statement
+from fingerpost.node.inventory import Shelf
+from fingerpost.node.peers import Peers
+from fingerpost.node.placement import Placement
+from fingerpost.node.requests import Failed, Requests
+from fingerpost.node.wire import (
+    DIGEST_SIZE_BYTES,
+    PACKET_ID_SIZE_BYTES,
+    Answer,
+    CellsHeld,
+    Get,
+    Have,
+    Nearest,
+    Offer,
+    Packets,
+    WantCells,
+)
+from fingerpost.packet import signature_holds
+
+HOLDERS_ASKED = 2  # of each group
+LATE_SECONDS = 1.0  # after which one holder of each group is enough
+
+Report = Callable[[Fetched | HolderOmits], None]
+
+
+@dataclass(slots=True)
+class _Visit:
+    """One holder and the cells of its group that it is asked for."""
+
+    peer: PublicKey
+    group: int
+    cells: list[int]
+    known: list[bytes] = field(default_factory=list)  # digests when it was asked
+    digests: bytes = b""
+    listed: list[bytes] = field(default_factory=list)
+    complete: bool = False
+    done: bool = False
+    answered: bool = False
+
+    def keeps(self, cache: CellCache) -> set[bytes]:
+        """Return the ids that the holder says it keeps in these cells."""
+        keeps = set(self.listed)
+        size = DIGEST_SIZE_BYTES
+        for row, cell in enumerate(self.cells):
+            if self.digests[row * size : (row + 1) * size] == self.known[row]:
+                keeps.update(cache.shelf(cell))
+        return keeps
+
+
+@dataclass(slots=True)
+class _Question:
+    number: int
+    template_id: bytes
+    since: float
+    visits: list[_Visit]
+    packet_ids: dict[bytes, None] = field(default_factory=dict)  # of a question for what is nearest
+    answers: list[frozenset[bytes]] = field(default_factory=list)
+    wanted: set[bytes] = field(default_factory=set)
+
+
+class Fetching:
+    """Questions to holders, and what they brought."""
+
+    def __init__(
+        self,
+        *,
+        me: PublicKey,
+        peers: Peers,
+        placement: Placement,
+        requests: Requests,
+        cache: Callable[[bytes], CellCache],
+        take: Callable[[bytes, bytes, PublicKey, float], None],
+        have_holds: Callable[[Have, PublicKey], bool],
+        report: Report,
+    ) -> None:
+        self._me = me
+        self._peers = peers
+        self._placement = placement
+        self._requests = requests
+        self._cache = cache
+        self._take = take
+        self._have_holds = have_holds
+        self._report = report
+        self._questions: dict[int, _Question] = {}
+
+    def cells(self, number: int, template_id: bytes, cells: dict[int, list[int]], *, now: float) -> None:
+        """Begin to fetch some cells, given by group; ``Fetched`` follows."""
+        cache = self._cache(template_id)
+        visits = [
+            _Visit(peer=peer, group=group, cells=wanted)
+            for group, wanted in cells.items()
+            for peer in self._chosen(template_id, group)
+        ]
+        question = _Question(number, template_id, now, visits)
+        self._questions[number] = question
+        for visit in visits:
+            visit.known = [cache.shelf(cell).root() for cell in visit.cells]
+            self._ask_cells(question, visit, b"", now)
+        self._settle(question, now)
+
+    def nearest(
+        self, number: int, template_id: bytes, fingerprint: bytes, *, groups: Sequence[int], count: int, now: float
+    ) -> None:
+        """Begin to ask for the packets nearest to a fingerprint; ``Fetched`` follows, with their ids."""
+        visits = [
+            _Visit(peer=peer, group=group, cells=[]) for group in groups for peer in self._chosen(template_id, group)
+        ]
+        question = _Question(number, template_id, now, visits)
+        self._questions[number] = question
+        for visit in visits:
+            self._ask_nearest(question, visit, fingerprint, count, now)
+        self._settle(question, now)
+
+    def step(self, *, now: float) -> None:
+        """Report questions of which one holder of each group has answered, when the others are late."""
+        for question in list(self._questions.values()):
+            heard = {visit.group for visit in question.visits if visit.answered}
+            everywhere = all(visit.group in heard for visit in question.visits)
+            if everywhere and now - question.since >= LATE_SECONDS:
+                self._close(question)
+
+    def _chosen(self, template_id: bytes, group: int) -> list[PublicKey]:
+        others = self._placement.others(template_id, group)
+        return sorted(others, key=self._peers.is_distrusted)[:HOLDERS_ASKED]
+
+    def _ask_cells(self, question: _Question, visit: _Visit, after: bytes, now: float) -> None:
+        def answered(answer: Answer, *, now: float) -> None:
+            if not isinstance(answer, CellsHeld) or not self._signed(answer, question.template_id, visit):
+                self._end(question, visit, now, answered=False)
+                return
+            visit.digests, visit.complete = answer.digests, answer.complete
+            ids = _split(answer.packet_ids)
+            visit.listed += ids
+            if answer.more and ids and ids[-1] > after:
+                self._ask_cells(question, visit, ids[-1], now)
+            else:
+                self._get(question, visit, now)
+
+        self._requests.ask(
+            visit.peer,
+            lambda number: WantCells(
+                number=number,
+                template_id=question.template_id,
+                cells=visit.cells,
+                known=b"".join(visit.known),
+                after=after,
+            ),
+            expects=CellsHeld,
+            answered=answered,
+            failed=self._failed(question, visit),
+            now=now,
+        )
+
+    def _get(self, question: _Question, visit: _Visit, now: float) -> None:
+        cache = self._cache(question.template_id)
+        missing = [each for each in visit.listed if each not in cache and each not in question.wanted]
+        if not missing:
+            self._end(question, visit, now, answered=True)
+            return
+        wanted = missing[:FRAME_PACKETS_MAX]
+        question.wanted.update(wanted)
+
+        def answered(answer: Answer, *, now: float) -> None:
+            if isinstance(answer, Packets):
+                self._take(answer.packets, question.template_id, visit.peer, now)
+            self._get(question, visit, now)
+
+        def failed(*, now: float) -> None:
+            question.wanted.difference_update(wanted)  # The other holder may give them.
+            self._end(question, visit, now, answered=False)
+
+        self._requests.ask(
+            visit.peer,
+            lambda number: Get(number=number, packet_ids=b"".join(wanted)),
+            expects=Packets,
+            answered=answered,
+            failed=failed,
+            now=now,
+        )
+
+    def _ask_nearest(self, question: _Question, visit: _Visit, fingerprint: bytes, count: int, now: float) -> None:
+        def answered(answer: Answer, *, now: float) -> None:
+            if isinstance(answer, Packets):
+                ids = self._take_all(answer.packets, question.template_id, visit.peer, now)
+                question.packet_ids |= dict.fromkeys(ids)
+                question.answers.append(frozenset(ids))
+            self._end(question, visit, now, answered=True)
+
+        self._requests.ask(
+            visit.peer,
+            lambda number: Nearest(
+                number=number, template_id=question.template_id, fingerprint=fingerprint, count=count
+            ),
+            expects=Packets,
+            answered=answered,
+            failed=self._failed(question, visit),
+            now=now,
+        )
+
+    def _take_all(self, packets: bytes, template_id: bytes, peer: PublicKey, now: float) -> list[bytes]:
+        self._take(packets, template_id, peer, now)
+        cache = self._cache(template_id)
+        return [each for each in cache.ids_of(packets) if each in cache]
+
+    def _failed(self, question: _Question, visit: _Visit) -> Failed:
+        def failed(*, now: float) -> None:
+            self._end(question, visit, now, answered=False)
+
+        return failed
+
+    def _end(self, question: _Question, visit: _Visit, now: float, *, answered: bool) -> None:
+        visit.done, visit.answered = True, answered
+        self._settle(question, now)
+
+    def _settle(self, question: _Question, now: float) -> None:
+        if not all(visit.done for visit in question.visits):
+            return
+        cache = self._cache(question.template_id)
+        for visit in question.visits:  # What one holder did not give after all, the other may.
+            if visit.answered and any(each not in cache and each not in question.wanted for each in visit.listed):
+                visit.done = False
+                self._get(question, visit, now)
+                return
+        if self._close(question):
+            self._look_for_omissions(question, now)
+
+    def _close(self, question: _Question) -> bool:
+        if self._questions.pop(question.number, None) is None:
+            return False
+        answered = [visit for visit in question.visits if visit.answered]
+        groups = {visit.group for visit in question.visits}
+        self._report(
+            Fetched(
+                number=question.number,
+                asked=len(question.visits),
+                answered=tuple(visit.peer for visit in answered),
+                complete=all(any(visit.complete for visit in answered if visit.group == group) for group in groups),
+                attested=bool(groups) and all(self._agree(question, answered, group) for group in groups),
+                packet_ids=tuple(question.packet_ids),
+            )
+        )
+        return True
+
+    def _agree(self, question: _Question, answered: list[_Visit], group: int) -> bool:
+        said = [visit.digests for visit in answered if visit.group == group]
+        if question.answers:
+            return len(question.answers) > 1 and len(set(question.answers)) == 1
+        return len(said) > 1 and len(set(said)) == 1
+
+    def _look_for_omissions(self, question: _Question, now: float) -> None:
+        cache = self._cache(question.template_id)
+        for visit in question.visits:
+            others = [other for other in question.visits if other.group == visit.group and other is not visit]
+            if not visit.answered or not visit.cells or all(other.digests == visit.digests for other in others):
+                continue
+            theirs = {each for other in others if other.answered for each in other.keeps(cache) if each in cache}
+            left_out = sorted(theirs - visit.keeps(cache))[:FRAME_PACKETS_MAX]
+            if left_out:
+                self._confront(question, visit, left_out, now)
+
+    def _confront(self, question: _Question, visit: _Visit, left_out: list[bytes], now: float) -> None:
+        """Hand a holder what it did not list; ask it again once it has signed that it keeps it."""
+        packets = self._cache(question.template_id).packets(left_out).tobytes()
+
+        def kept(answer: Answer, *, now: float) -> None:
+            if isinstance(answer, Have) and self._have_holds(answer, visit.peer):
+                promised = set(_split(answer.packet_ids)) & set(left_out)
+                if promised:
+                    again = _Visit(peer=visit.peer, group=visit.group, cells=visit.cells, known=visit.known)
+                    self._ask_again(question.template_id, again, promised, b"", now)
+
+        self._requests.ask(
+            visit.peer,
+            lambda number: Offer(number=number, packets=packets),
+            expects=Have,
+            answered=kept,
+            failed=_nothing,
+            now=now,
+        )
+
+    def _ask_again(self, template_id: bytes, visit: _Visit, promised: set[bytes], after: bytes, now: float) -> None:
+        visit.known = [Shelf().root()] * len(visit.cells)  # Every id is to be listed.
+
+        def answered(answer: Answer, *, now: float) -> None:
+            if not isinstance(answer, CellsHeld) or not self._signed(answer, template_id, visit):
+                return
+            ids = _split(answer.packet_ids)
+            visit.listed += ids
+            if answer.more and ids and ids[-1] > after:
+                self._ask_again(template_id, visit, promised, ids[-1], now)
+                return
+            omitted = sorted(promised - set(visit.listed))
+            if omitted:
+                self._peers.distrust(visit.peer)
+                self._report(HolderOmits(peer=visit.peer, packet_ids=tuple(omitted)))
+
+        self._requests.ask(
+            visit.peer,
+            lambda number: WantCells(
+                number=number, template_id=template_id, cells=visit.cells, known=b"".join(visit.known), after=after
+            ),
+            expects=CellsHeld,
+            answered=answered,
+            failed=_nothing,
+            now=now,
+        )
+
+    def _signed(self, answer: CellsHeld, template_id: bytes, visit: _Visit) -> bool:
+        statement = cells_statement(
+            visit.cells,
+            answer.digests,
+            template_id=template_id,
+            asker=self._me,
+            at=answer.at,
+            complete=answer.complete,
+        )
+        right_size = len(answer.digests) == DIGEST_SIZE_BYTES * len(visit.cells)
+        return right_size and signature_holds(statement, answer.signature, visit.peer)
+
+
+def _nothing(*, now: float) -> None:
+    del now
+
+
+def _split(packet_ids: bytes) -> list[bytes]:
+    size = PACKET_ID_SIZE_BYTES
+    return [packet_ids[at : at + size] for at in range(0, len(packet_ids), size)]

@@ -1,0 +1,126 @@
+"""Finding holders and being found: what a node says to its directory, whatever the size of the network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from fingerpost.directory.base import Directory
+from fingerpost.directory.record import HolderRecord
+from fingerpost.directory.region import Region
+from fingerpost.directory.regions import Admits, HolderRegions, HolderSearch, group_leading
+from fingerpost.errors import NetworkError
+from fingerpost.ids import PublicKey, TemplateId, node_id
+from fingerpost.limits import ANNOUNCE_SECONDS
+from fingerpost.ports import Clock
+
+LOOKUPS_AT_ONCE = 16
+REGIONS_REMEMBERED_MAX = 256
+
+
+class Finding:
+    """One node's dealings with a directory for one template.
+
+    In a small network each call is one look-up. In a large one the regions that have been divided are remembered for
+    ``ANNOUNCE_SECONDS``, so that finding the holders of a group stays one look-up; ``announce`` takes three at most,
+    after the first time.
+
+    Every method raises ``NetworkError`` as ``Directory`` says; the directory is closed by whoever opened it.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        template_id: TemplateId,
+        public_key: PublicKey,
+        network_id: str,
+        sign: Callable[[bytes], bytes],
+        admits: Admits,
+        clock: Clock,
+    ) -> None:
+        self._directory = directory
+        self._template_id = template_id
+        self._network_id = network_id
+        self._sign = sign
+        self._admits = _with_oneself(admits, public_key)
+        self._clock = clock
+        self._regions = HolderRegions(template_id, node_id(public_key), admits=self._admits)
+        self._record: HolderRecord | None = None
+        self._remembered: dict[Region, tuple[float, tuple[HolderRecord, ...]]] = {}
+
+    async def announce(self, record: HolderRecord) -> None:
+        """Look where this node stands among the holders, sign its record and write it there."""
+        self._regions.begin()
+        while due := self._regions.regions_to_read():
+            for region, records in zip(due, await self._read(due), strict=True):
+                self._regions.found(region, records)
+        standing = self._regions.standing(now=self._clock.now())
+        self._record = replace(record, depth=standing.depth).signed(self._sign, network_id=self._network_id)
+        announcing = [self._directory.announce(region, self._record) for region in standing.regions]
+        taking_back = [self._directory.withdraw(region, self._record) for region in standing.left]
+        outcomes = await asyncio.gather(*announcing, *taking_back, return_exceptions=True)
+        _raise_first(outcomes[: len(announcing)])  # what was not taken back is gone by itself within minutes
+
+    async def withdraw(self) -> None:
+        """Take this node's record back everywhere; harmless where it never announced itself."""
+        record = self._record
+        if record is not None:
+            taking_back = [self._directory.withdraw(region, record) for region in self._regions.withdrawn()]
+            _raise_first(await asyncio.gather(*taking_back, return_exceptions=True))
+
+    async def find(self) -> tuple[HolderRecord, ...]:
+        """Return the records of all admitted holders, this node included, as far as a bounded search finds them.
+
+        In networks of thousands of holders that is a part; ``find_group`` is the question to ask there.
+        """
+        return await self._search(HolderSearch(self._template_id, admits=self._admits))
+
+    async def find_group(self, group: int) -> tuple[HolderRecord, ...]:
+        """Return the records of the admitted holders among which a group of cells is placed."""
+        toward = group_leading(self._template_id, group)
+        return await self._search(HolderSearch(self._template_id, admits=self._admits, toward=toward))
+
+    async def _search(self, search: HolderSearch) -> tuple[HolderRecord, ...]:
+        read = {}
+        while due := search.regions_to_read()[:LOOKUPS_AT_ONCE]:
+            for region, records in zip(due, await self._read_or_recall(due), strict=True):
+                read[region] = records
+                search.found(region, records)
+        self._remember({region: read[region] for region in search.inner_regions})
+        return search.holders()
+
+    async def _read_or_recall(self, regions: tuple[Region, ...]) -> list[tuple[HolderRecord, ...]]:
+        now = self._clock.now()
+        recalled = {
+            region: tuple(record for record in records if record.is_live(now))
+            for region, (until, records) in self._remembered.items()
+            if region in regions and until - ANNOUNCE_SECONDS <= now < until
+        }
+        missing = tuple(region for region in regions if region not in recalled)
+        recalled |= zip(missing, await self._read(missing), strict=True)
+        return [recalled[region] for region in regions]
+
+    async def _read(self, regions: tuple[Region, ...]) -> list[tuple[HolderRecord, ...]]:
+        return list(await asyncio.gather(*(self._directory.find(region) for region in regions)))
+
+    def _remember(self, inner: dict[Region, tuple[HolderRecord, ...]]) -> None:
+        now = self._clock.now()
+        for region, records in inner.items():
+            if region not in self._remembered or self._remembered[region][0] <= now:
+                self._remembered.pop(region, None)
+                self._remembered[region] = now + ANNOUNCE_SECONDS, records
+        while len(self._remembered) > REGIONS_REMEMBERED_MAX:
+            del self._remembered[next(iter(self._remembered))]
+
+
+def _with_oneself(admits: Admits, own: PublicKey) -> Admits:
+    return lambda public_key: public_key == own or admits(public_key)
+
+
+def _raise_first(outcomes: list[BaseException | None]) -> None:
+    """Raise an error that a caller does not expect, if there is one, else the first of the others."""
+    errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    if errors:
+        raise min(errors, key=lambda error: isinstance(error, NetworkError))
