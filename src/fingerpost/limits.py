@@ -35,6 +35,8 @@ FINGERPRINT_BITS_MAX = 1_024
 FINGERPRINT_BITS_STEP = 64
 FINGERPRINT_BITS_DEFAULT = 256
 CELL_BITS_MAX = 32
+GROUP_BITS_SERVED_MAX = 12  # 4,096 groups: a node works out the holders of each whenever one comes or goes
+PROBES_DEFAULT = 8  # cells that a question looks into
 
 CONDITIONS_MAX = 16
 LEVELS_MAX = 4_096

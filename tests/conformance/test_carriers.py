@@ -108,6 +108,17 @@ class BelievesTheAddress(Planted):
         await super().send(frame, to=replace(to, public_key=listener.public_key) if listener is not None else to)
 
 
+class TakesAProofForAnother(Planted):
+    """Who is dialled under another's name refuses nothing: it has the opener's identity for proved."""
+
+    async def send(self, frame, *, to):
+        listener = self.switch.find(to.address.endpoint) if to.address is not None else None
+        if listener is not None and listener.public_key != to.public_key:
+            listener._connected[self.inner.public_key] = self.inner
+            await asyncio.sleep(0)
+        await super().send(frame, to=to)
+
+
 class AdmitsEveryone(Planted):
     def __init__(self, switch, options):
         super().__init__(switch, replace(options, admits=lambda _public_key: True))
@@ -206,6 +217,7 @@ BROKEN = [
     (Reorders, "In order: "),
     (LiesAboutTheSender, "From whom: "),
     (BelievesTheAddress, "From whom: what answers at an address has proved"),
+    (TakesAProofForAnother, "From whom: a proof meant for one peer"),
     (AdmitsEveryone, "From whom: an identity that is not admitted gets nothing"),
     (CountsNothing, "From whom: an identity that is not admitted is counted"),
     (IgnoresTheNetwork, "From whom: a proof for another network"),

@@ -13,10 +13,10 @@ import pytest
 
 from fingerpost.carrier._flight import open_flight_carrier
 from fingerpost.carrier._grpc import open_grpc_carrier
-from fingerpost.carrier._hello import Greeting
 from fingerpost.carrier._nats import NatsCarrier, open_nats_carrier
 from fingerpost.carrier._tls import split_endpoint
 from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions, Peer
+from fingerpost.carrier.hello import Greeting
 from fingerpost.errors import NetworkError
 from fingerpost.testing.carrier_kit import check_carrier
 from fingerpost.testing.channel_identities import NumberedIdentity

@@ -19,9 +19,9 @@ import pytest
 from fingerpost.carrier._flight import open_flight_carrier
 from fingerpost.carrier._flight_gate import bearer
 from fingerpost.carrier._grpc import METHOD, SERVICE, open_grpc_carrier
-from fingerpost.carrier._hello import Greeting
 from fingerpost.carrier._tls import split_endpoint
 from fingerpost.carrier.base import Address, Carrier, Peer
+from fingerpost.carrier.hello import Greeting
 from fingerpost.errors import NetworkError
 from fingerpost.limits import FRAME_SIZE_BYTES_MAX
 from tests.faults.hostile_peers import GOOD, HOSTILE, NODE, OPTIONS, STRANGER, Open, a_node, counted

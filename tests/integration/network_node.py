@@ -16,12 +16,30 @@ async def main(options: dict[str, Any]) -> None:
         members=frozenset(bytes.fromhex(key) for key in options["members"]) if "members" in options else None,
         carrier_name=options["carrier"],
         carrier_settings=options.get("carrier_settings", {}),
-        directory_settings={"port": options["dht_port"], "bootstrap": options["bootstrap"]},
+        listen=options.get("listen", "127.0.0.1:0"),
+        directory_name=options.get("directory_name", "opendht"),
+        directory_settings=directory_settings(options),
     )
     async with await AsyncNode.open(options["template"], home=options["home"], network=network) as node:
-        say({"ready": node.node_id.hex(), "public_key": node.public_key.hex()})
+        say({"public_key": node.public_key.hex(), "listed": listed(node, network)})
         while line := await asyncio.to_thread(sys.stdin.readline):
             say(await answer(node, json.loads(line)))
+
+
+def directory_settings(options: dict[str, Any]) -> dict[str, Any]:
+    if "peers" in options:
+        return {"peers": options["peers"]}
+    return {"port": options["dht_port"], "bootstrap": options["bootstrap"]}
+
+
+def listed(node: AsyncNode, network: Network) -> dict[str, str]:
+    """Return the table that a static directory of another node has for this one."""
+    return {
+        "public_key": node.public_key.hex(),
+        "carrier": network.carrier_name,
+        "endpoint": node.address.endpoint,
+        "channel_key": node.address.channel_key.hex(),
+    }
 
 
 async def answer(node: AsyncNode, request: dict[str, Any]) -> dict[str, Any]:

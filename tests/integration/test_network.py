@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fingerpost import AsyncNode, MemoryNetwork
+from fingerpost.directory.base import Directory
+from fingerpost.directory.record import HolderRecord
+from fingerpost.directory.region import Region
+from fingerpost.errors import NetworkError
+from fingerpost.ids import PublicKey
+from fingerpost.node import connection
+from fingerpost.ports import Clock
 from fingerpost.synthesis.receipt import verify_receipt
 from fingerpost.testing.nats_servers import NatsServers
 
@@ -56,10 +66,10 @@ class Member:
     """A node in a process of its own."""
 
     def __init__(self, directory: Path, *, carrier: str, bootstrap: list[str], **more: Any) -> None:
-        directory.mkdir()
+        directory.mkdir(exist_ok=True)
         template = directory / "pumps.toml"
         template.write_text(TEMPLATE)
-        self.dht_port = free_port()
+        self.dht_port = more.get("dht_port") or free_port()
         options = {
             "template": str(template),
             "home": str(directory / "home"),
@@ -74,7 +84,9 @@ class Member:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.public_key = self._read()["public_key"]
+        opened = self._read()
+        self.public_key = opened["public_key"]
+        self.listed: dict[str, str] = opened.get("listed", {})
 
     def do(self, **request: Any) -> dict[str, Any]:
         assert self.process.stdin is not None
@@ -105,8 +117,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Member]]:
     members: list[Member] = []
 
     def start_one(**options: Any) -> Member:
-        bootstrap = [f"127.0.0.1:{members[0].dht_port}"] if members else []
-        members.append(Member(tmp_path / f"member-{len(members)}", bootstrap=bootstrap, **options))
+        options.setdefault("bootstrap", [f"127.0.0.1:{members[0].dht_port}"] if members else [])
+        members.append(Member(tmp_path / f"member-{len(members)}", **options))
         return members[-1]
 
     yield start_one
@@ -145,3 +157,96 @@ def test_a_node_that_is_no_member_gets_nothing(start: Callable[..., Member], tmp
     assert stranger.do(count=True) == {"packets": 0}
     assert stranger.do(emit=TABLE) == {"packets": 30, "holders": 0}
     assert first.do(count=True) == {"packets": 30}
+
+
+def test_peers_of_a_list_exchange_packets_and_one_that_comes_back_is_where_it_was_listed(
+    start: Callable[..., Member], tmp_path: Path
+) -> None:
+    first = start(carrier="zeromq", directory_name="static", peers=[])
+    second = start(carrier="zeromq", directory_name="static", peers=[first.listed])
+    assert second.do(emit=TABLE) == {"packets": 30, "holders": 1}
+    assert first.do(count=True) == {"packets": 30}
+    answer = first.do(ask={"pressure": 9.1, "model": "B"})
+    assert answer["probabilities"]["failed"] > 0.7, answer
+    assert first.leave() == 0
+    again = start(
+        carrier="zeromq",
+        directory_name="static",
+        peers=[second.listed],
+        home=str(tmp_path / "member-0/home"),
+        listen=first.listed["endpoint"],
+    )
+    assert again.listed == first.listed
+    assert again.do(emit=TABLE) == {"packets": 30, "holders": 1}
+    assert second.do(count=True) == {"packets": 60}
+    assert second.do(emit=TABLE) == {"packets": 30, "holders": 1}
+    assert again.do(count=True) == {"packets": 90}
+
+
+def test_a_node_that_opened_before_there_was_a_network_is_found_once_there_is_one(start: Callable[..., Member]) -> None:
+    port = free_port()
+    early = start(carrier="zeromq", bootstrap=[f"127.0.0.1:{port}"])
+    assert early.do(emit=TABLE) == {"packets": 30, "holders": 0}
+    late = start(carrier="zeromq", bootstrap=[], dht_port=port)
+    deadline = time.monotonic() + SECONDS_MAX
+    while late.do(count=True) != {"packets": 30}:
+        assert time.monotonic() < deadline, "what was emitted alone is fetched once its holder is found"
+        time.sleep(0.1)
+        late.do(synchronise=True)
+
+
+def test_a_node_opens_although_its_directory_is_out_of_reach_and_announces_itself_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = tmp_path / "pumps.toml"
+    template.write_text(TEMPLATE)
+    told: dict[str, Any] = {"situation": {"pressure": 9.0, "model": "B"}, "outcome": "failed"}
+    monkeypatch.setattr(connection, "ANNOUNCE_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(connection, "FIND_SECONDS", 0.01)
+
+    async def main() -> None:
+        network = LateNetwork()
+        async with (
+            await AsyncNode.open(template, network=network) as one,
+            await AsyncNode.open(template, network=network) as other,
+        ):
+            await one.emit(**told)
+            assert (len(await one.packets()), len(await other.packets())) == (1, 0)
+            network.is_reachable = True
+            async with asyncio.timeout(SECONDS_MAX):
+                while len(network.announced) < 2:
+                    await network.changed.wait()
+                    network.changed.clear()
+            async with asyncio.timeout(SECONDS_MAX):
+                while len(await other.packets()) < 1:  # What was emitted alone is handed over.
+                    await asyncio.sleep(0.01)
+            assert network.announced == {one.public_key, other.public_key}
+
+    asyncio.run(main())
+
+
+class LateNetwork(MemoryNetwork):
+    """A network whose directory takes no record until ``is_reachable``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_reachable = False
+        self.announced: set[PublicKey] = set()
+        self.changed = asyncio.Event()
+
+    async def open_directory(self, *, clock: Clock, state: Path | None) -> Directory:
+        return LateDirectory(self, await super().open_directory(clock=clock, state=state))
+
+
+class LateDirectory:
+    def __init__(self, network: LateNetwork, inner: Directory) -> None:
+        self.network = network
+        self.inner = inner
+        self.find, self.withdraw, self.close = inner.find, inner.withdraw, inner.close
+
+    async def announce(self, region: Region, record: HolderRecord) -> None:
+        if not self.network.is_reachable:
+            raise NetworkError("directory-unreachable", "nobody there")
+        await self.inner.announce(region, record)
+        self.network.announced.add(record.public_key)
+        self.network.changed.set()

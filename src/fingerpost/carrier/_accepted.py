@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote
 
-from fingerpost.carrier._hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX
 from fingerpost.carrier.base import CarrierCounts
+from fingerpost.carrier.hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX
+from fingerpost.carrier.liveness import notice_dead_peer
 
 SWEEP_SECONDS = 0.5
 UNPROVEN_SIZE_BYTES_MAX = 65_536  # what a connection may send before it has proved who it is
-DEAD_PEER_SECONDS = 15
 
 _OPEN_FILES = "/proc/self/fd"
 _BYTES_RECEIVED = slice(128, 136)  # tcpi_bytes_received in struct tcp_info, linux/tcp.h
@@ -94,16 +94,6 @@ def notice_dead_peers(port: int) -> None:
         with _ignore_closed():
             if connection.getpeername()[1] == port:
                 notice_dead_peer(connection)
-
-
-def notice_dead_peer(connection: socket.socket) -> None:
-    """Have the kernel end a connection whose other end answers nothing for ``DEAD_PEER_SECONDS``."""
-    with _ignore_closed():
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, DEAD_PEER_SECONDS // 3)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, DEAD_PEER_SECONDS // 3)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_PEER_SECONDS * 1_000)
 
 
 def _connections(port: int) -> Iterator[tuple[socket.socket, Remote]]:

@@ -6,7 +6,7 @@ as a read: the proof is two actions, and every other call needs the token that t
 ::
 
     action "challenge"  ->  32 fresh bytes
-    action "token"      <-  the challenge, then a hello (``_hello``)
+    action "token"      <-  the challenge, then a hello (``hello``)
                         ->  the listener's welcome (96 bytes), then a token (32 bytes), good for a minute
     any other call          header ``authorization: Bearer <token in hex>``
 
@@ -32,8 +32,6 @@ import pyarrow.flight as flight
 from fingerpost.carrier._accepted import AcceptedConnections, notice_dead_peers
 from fingerpost.carrier._flight_gate import NAME, TOKEN_SIZE_BYTES, Gate, bearer
 from fingerpost.carrier._flight_server import NOTHING, FlightServer
-from fingerpost.carrier._hello import Greeting
-from fingerpost.carrier._links import CLOSE_SECONDS_MAX, Link, LinkCarrier
 from fingerpost.carrier._threads import BlockingCalls
 from fingerpost.carrier._tls import (
     SERVER_NAME,
@@ -45,6 +43,8 @@ from fingerpost.carrier._tls import (
 )
 from fingerpost.carrier.base import Address, CarrierOptions, Peer
 from fingerpost.carrier.frame import unreachable
+from fingerpost.carrier.hello import Greeting
+from fingerpost.carrier.links import CLOSE_SECONDS_MAX, Link, LinkCarrier
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
 

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import pyarrow.flight as flight
 
-from fingerpost.carrier._hello import HELLO_SECONDS_MAX, HELLO_SIZE_BYTES, NONCE_SIZE_BYTES, Greeting
 from fingerpost.carrier.base import CarrierCounts, CarrierOptions
+from fingerpost.carrier.hello import HELLO_SECONDS_MAX, HELLO_SIZE_BYTES, NONCE_SIZE_BYTES, Greeting
 from fingerpost.ids import PublicKey
 
 NAME = "flight"

@@ -1,7 +1,7 @@
 """A carrier over gRPC: one bidirectional stream of raw frames for each pair of nodes, on pinned TLS.
 
 The listener proves itself by ending TLS with the key that its holder record pins; the opener by the first message of
-the stream (``_hello``). Every message after that is one frame. There is no generated code and no protobuf.
+the stream (``hello``). Every message after that is one frame. There is no generated code and no protobuf.
 
 Settings: ``advertise``, the host that peers dial when it differs from the one listened on.
 """
@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 import grpc.aio
 
 from fingerpost.carrier._accepted import AcceptedConnections
-from fingerpost.carrier._hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX, Greeting
-from fingerpost.carrier._links import CLOSE_SECONDS_MAX, LINKS_MAX, Link, LinkCarrier
 from fingerpost.carrier._tls import (
     ENDPOINT_SCHEME,
     SERVER_NAME,
@@ -30,8 +28,10 @@ from fingerpost.carrier._tls import (
 )
 from fingerpost.carrier.base import Address, CarrierOptions, Peer
 from fingerpost.carrier.frame import unreachable
+from fingerpost.carrier.hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX
+from fingerpost.carrier.links import CLOSE_SECONDS_MAX, LINKS_MAX
+from fingerpost.carrier.streams import OversizedError, StreamCarrier
 from fingerpost.errors import NetworkError
-from fingerpost.ids import PublicKey
 from fingerpost.limits import FRAME_ENVELOPE_BYTES_MAX, FRAME_SIZE_BYTES_MAX
 
 NAME = "grpc"
@@ -67,14 +67,6 @@ _CLIENT = [
 _FAILURES = (grpc.aio.AioRpcError, grpc.aio.InternalError, grpc.aio.UsageError, asyncio.InvalidStateError)
 
 
-class _Stream(Protocol):
-    """What the two ends of a gRPC stream have in common; the library has no types."""
-
-    async def read(self) -> object: ...
-
-    async def write(self, message: bytes) -> None: ...
-
-
 async def open_grpc_carrier(options: CarrierOptions) -> GrpcCarrier:
     """Open a gRPC carrier; see ``fingerpost.carrier.base.CarrierFactory``."""
     carrier = GrpcCarrier(options)
@@ -82,15 +74,14 @@ async def open_grpc_carrier(options: CarrierOptions) -> GrpcCarrier:
     return carrier
 
 
-class GrpcCarrier(LinkCarrier):
+class GrpcCarrier(StreamCarrier):
     """gRPC streams between nodes; see ``fingerpost.carrier.base.Carrier``."""
 
     def __init__(self, options: CarrierOptions) -> None:
-        super().__init__(options)
         self._tls: TlsIdentity = make_tls_identity(options.identity, b"grpc tls")
+        super().__init__(options, name=NAME, channel_key=self._tls.channel_key)
         self._server: grpc.aio.Server | None = None
         self._accepted: AcceptedConnections | None = None
-        self._hellos: dict[Any, asyncio.Timeout] = {}
 
     async def listen(self) -> None:
         """Start to listen where the options say. Raises ``NetworkError``: ``listen-failed``, ``carrier-settings``."""
@@ -122,7 +113,7 @@ class GrpcCarrier(LinkCarrier):
         endpoint = make_endpoint(str(self._options.settings.get("advertise", host)), port)
         self._address = Address(endpoint=endpoint, channel_key=self._tls.channel_key)
 
-    async def _dial(self, peer: Peer, address: Address) -> Link:
+    async def _open_stream(self, peer: Peer, address: Address) -> _DialledStream:
         certificate = await fetch_certificate(address.endpoint, channel_key=address.channel_key)
         if certificate is None:
             self._counts.refuse("channel-key")
@@ -130,102 +121,66 @@ class GrpcCarrier(LinkCarrier):
         host, port = split_endpoint(address.endpoint)
         target = make_endpoint(host, port).removeprefix(ENDPOINT_SCHEME)
         channel = grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(certificate), options=_CLIENT)
-        try:
-            call: Any = channel.stream_stream(f"/{SERVICE}/{METHOD}")()
-            await self._introduce(call, peer, address)
-        except PermissionError:
-            await channel.close()
-            raise unreachable(peer, "it does not let this node in") from None
-        except BaseException:
-            await channel.close()
-            raise
-        link = Link(peer.public_key, address=address)
-        self._start(self._run_dialled(link, channel, call))
-        return link
-
-    async def _introduce(self, call: _Stream, peer: Peer, address: Address) -> None:
-        """Prove this node to a listener that has shown the pinned key, and have it prove that it is the peer."""
-        challenge = await _read(call)
-        if challenge is None:
-            raise ConnectionError("it ended the stream before its challenge")
-        greeting = self._greeting(address.channel_key, challenge=challenge)
-        await _write(call, greeting.hello(self._options.identity))
-        welcome = await _read(call)
-        if welcome is None:
-            raise ConnectionError("it ended the stream before its welcome")
-        if greeting.check_welcome(welcome) != peer.public_key:
-            self._counts.refuse("welcome-signature")
-            raise unreachable(peer, "another node answers there")
-
-    async def _run_dialled(self, link: Link, channel: grpc.aio.Channel, call: Any) -> None:
-        try:
-            await self._run_link(link, lambda: _read(call), lambda frame: _write(call, frame))
-        finally:
-            call.cancel()
-            await channel.close()
+        return _DialledStream(channel.stream_stream(f"/{SERVICE}/{METHOD}")(), channel)
 
     async def _exchange(self, _requests: AsyncIterator[bytes], context: Any) -> None:
-        """Serve one stream that a peer opened: first its proof, then frames both ways."""
-        peer = await self._prove(context)
-        if peer is None:
+        """Serve one stream that a peer opened."""
+
+        def prove() -> None:
+            if self._accepted is not None:
+                self._accepted.prove(context.peer())
+
+        if not await self._serve(_Stream(context), proven=prove):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED)
-        else:
-            link = Link(peer, admitted_at=asyncio.get_running_loop().time())
-            await self._run_link(link, lambda: _read(context), lambda frame: _write(context, frame))
-
-    async def _prove(self, context: Any) -> PublicKey | None:
-        if len(self._hellos) >= PENDING_HELLOS_MAX:
-            # The oldest goes: whoever floods cannot keep an honest peer out, who needs one round trip.
-            oldest = next(iter(self._hellos.values()))
-            oldest.reschedule(asyncio.get_running_loop().time())
-        greeting = self._greeting(self._tls.channel_key)
-        hello: bytes | None = None
-        try:
-            async with asyncio.timeout(HELLO_SECONDS_MAX) as patience:
-                self._hellos[context] = patience
-                await _write(context, greeting.challenge)
-                hello = await _read(context)
-                peer = greeting.check_hello(hello or b"")
-                if peer is None:
-                    self._counts.refuse("hello-signature" if hello else "hello-missing")
-                elif self._admits(peer) and self._accepted is not None:
-                    self._accepted.prove(context.peer())
-                    await _write(context, greeting.welcome(self._options.identity, hello or b""))
-                    return peer
-        except TimeoutError:
-            self._counts.refuse("hello-timeout")
-        except OSError:
-            self._counts.refuse("hello-missing")
-        finally:
-            del self._hellos[context]
-        return None
-
-    def _greeting(self, listener_key: bytes, **challenge: bytes) -> Greeting:
-        return Greeting(carrier=NAME, network_id=self._options.network_id, listener_key=listener_key, **challenge)
 
     async def _stop(self) -> None:
         if self._server is not None:
             await asyncio.wait([asyncio.create_task(self._server.stop(0))], timeout=CLOSE_SECONDS_MAX)
 
 
-async def _read(stream: _Stream) -> bytes | None:
-    try:
-        message = await stream.read()
-    except _FAILURES as error:
-        raise _lost(error) from None
-    return message if isinstance(message, bytes) else None
+class _Stream:
+    """One end of a gRPC stream: a call that we made, or the context of one that a peer made."""
+
+    def __init__(self, end: Any) -> None:
+        self._end = end
+
+    async def read(self, size_bytes_max: int) -> bytes | None:
+        try:
+            message = await self._end.read()
+        except _FAILURES as error:
+            if isinstance(error, grpc.aio.AioRpcError) and error.code() == grpc.StatusCode.UNAUTHENTICATED:
+                return None
+            raise _lost(error) from None
+        if not isinstance(message, bytes):
+            return None
+        if len(message) > size_bytes_max:  # The library refuses what is larger than any frame before it is read.
+            raise OversizedError(f"a message of {len(message)} bytes")
+        return message
+
+    async def write(self, message: bytes) -> None:
+        try:
+            await self._end.write(message)
+        except _FAILURES as error:
+            raise _lost(error) from None
+
+    async def close(self) -> None:
+        """Leave it to the library, which ends the stream when its handler returns."""
 
 
-async def _write(stream: _Stream, message: bytes) -> None:
-    try:
-        await stream.write(message)
-    except _FAILURES as error:
-        raise _lost(error) from None
+class _DialledStream(_Stream):
+    """The end of a stream that this node opened, with the connection that it has for itself."""
+
+    def __init__(self, call: Any, channel: grpc.aio.Channel) -> None:
+        super().__init__(call)
+        self._channel = channel
+
+    async def close(self) -> None:
+        """End the stream and its connection."""
+        self._end.cancel()
+        await self._channel.close()
 
 
 def _lost(error: Exception) -> OSError:
     if not isinstance(error, grpc.aio.AioRpcError):
         return ConnectionError(str(error) or type(error).__name__)
-    if error.code() == grpc.StatusCode.UNAUTHENTICATED:
-        return PermissionError("not admitted")
     return ConnectionError(f"{error.code().name.lower()} {error.details() or ''}".strip())

@@ -32,12 +32,12 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from fingerpost.carrier._hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX
-from fingerpost.carrier._links import CLOSE_SECONDS_MAX, Link, LinkCarrier
 from fingerpost.carrier._nats_channel import Kind, ListenerKeys, OpenerKeys, SealedChannel
 from fingerpost.carrier._nats_session import Session
 from fingerpost.carrier.base import Address, CarrierOptions, Peer
 from fingerpost.carrier.frame import unreachable
+from fingerpost.carrier.hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX
+from fingerpost.carrier.links import CLOSE_SECONDS_MAX, Link, LinkCarrier
 from fingerpost.carrier.proof import ChannelBinding, check_proof, make_proof
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey, node_id

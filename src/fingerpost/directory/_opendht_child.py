@@ -195,7 +195,8 @@ class DhtNode:
         left = asyncio.Event()
         self._dht.shutdown(lambda: self._loop.call_soon_threadsafe(left.set))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(left.wait(), CLOSE_SECONDS_MAX)
+            async with asyncio.timeout(CLOSE_SECONDS_MAX):
+                await left.wait()
         await asyncio.sleep(0.1)
         self._dht.join()
         return True
@@ -214,7 +215,8 @@ class DhtNode:
                 continue
             patience = min(QUIET_SECONDS if taken else FIND_SECONDS_MAX, deadline - self._loop.time())
             try:
-                await asyncio.wait_for(stream.changed.wait(), max(patience, 0))
+                async with asyncio.timeout(max(patience, 0)):
+                    await stream.changed.wait()
             except TimeoutError:
                 break
         stream.close()
@@ -255,7 +257,8 @@ class DhtNode:
         self._under_way += 1
         self._dht.putSigned(self._key(place[0]), value, on_done, permanent)
         try:
-            return await asyncio.wait_for(done, PUT_SECONDS_MAX)
+            async with asyncio.timeout(PUT_SECONDS_MAX):
+                return await done
         except TimeoutError:
             return False
 

@@ -100,7 +100,8 @@ class ChildProcess:
     async def ended(self, *, seconds: float) -> bool:
         """Wait for the process to end by itself; return whether it did."""
         try:
-            await asyncio.wait_for(self.gone.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.gone.wait()
         except TimeoutError:
             return False
         return True
@@ -147,7 +148,8 @@ class Supervisor:
         Raises ``NetworkError`` (``directory-unreachable``) when no reply comes, or one that says it failed.
         """
         try:
-            await asyncio.wait_for(self._up.wait(), patience)
+            async with asyncio.timeout(patience):
+                await self._up.wait()
         except TimeoutError:
             raise NetworkError("directory-unreachable", "the OpenDHT process is being started again") from None
         child = self._child

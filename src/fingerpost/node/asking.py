@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from fingerpost.errors import RecordError, UsageError
 from fingerpost.fingerprint import Fingerprinter, cell_of
+from fingerpost.fingerprint.cells import probes
+from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.engine import Engine
 from fingerpost.synthesis import Answer, Query
 from fingerpost.synthesis.receipt import Receipt, make_receipt
@@ -25,12 +27,19 @@ class Situation:
     cells: tuple[int, ...]
 
 
-def locate(engine: Engine, template: Template, situation: Mapping[str, object]) -> Situation:
-    """Encode a situation. Raises ``RecordError`` for a value that does not fit the template."""
+def locate(
+    engine: Engine, template: Template, situation: Mapping[str, object], *, cells: int = PROBES_DEFAULT
+) -> Situation:
+    """Encode a situation and name the ``cells`` cells most likely to hold its like, best first.
+
+    Raises ``RecordError`` for a value that does not fit the template.
+    """
     encoded = encode_record(template, situation)[None, :]
-    (query,) = _queries(template, engine.fingerprinter(template.template_id), encoded)
-    fingerprint = np.frombuffer(query.fingerprint, np.uint8)[None, :]
-    return Situation(query=query, cells=(int(cell_of(fingerprint, template)[0]),))
+    fingerprinter = engine.fingerprinter(template.template_id)
+    (query,) = _queries(template, fingerprinter, encoded)
+    home = int(cell_of(np.frombuffer(query.fingerprint, np.uint8)[None, :], template)[0])
+    likely = probes(home, template, count=cells, flip_costs=fingerprinter.flip_costs(encoded)[0])
+    return Situation(query=query, cells=tuple(likely.tolist()))
 
 
 def answer(

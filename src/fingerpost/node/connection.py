@@ -65,6 +65,11 @@ class Connection:
         """Bytes of all frames that left so far."""
         return 0 if self._post is None else self._post.bytes_sent
 
+    @property
+    def address(self) -> Address:
+        """Where peers reach this node; empty once it is closed."""
+        return Address(endpoint="") if self._carrier is None else self._carrier.address
+
     async def open(self, *, state: Path | None) -> None:
         """Open carrier and directory, announce this node and find the others. Raises ``NetworkError``."""
         self._carrier = await self._reach.open_carrier(self._identity)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from fingerpost.errors import FingerpostError, UsageError
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import PublicKey, TemplateId
+from fingerpost.limits import GROUP_BITS_SERVED_MAX
 from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audit
 from fingerpost.node.emission import Observations, build_packets
 from fingerpost.node.events import Event, FrameRefused, PacketsArrived, Refreshed, Unacknowledged
@@ -149,6 +150,7 @@ class Engine:
             cache=self._holdings.cache,
             take=self._take_for_answers,
             have_holds=self._have_holds,
+            is_complete=lambda template_id, number: self._groups[template_id, number].complete,
             report=self._events.append,
         )
         self._serving = Serving(
@@ -178,8 +180,15 @@ class Engine:
     def serve(self, template: Template, *, follow: bool = True) -> None:
         """Keep and answer for packets of this template from now on.
 
-        With ``follow`` this node keeps every packet of the template, not only those of the groups that it holds.
+        With ``follow`` this node keeps every packet of the template, not only those of the groups that it holds. Raises
+        ``UsageError`` (``groups-too-many``).
         """
+        if template.group_bits > GROUP_BITS_SERVED_MAX:
+            raise UsageError(
+                "groups-too-many",
+                f"the template {template.name!r} has {template.group_bits} group bits",
+                hint=f"a node serves templates of up to {GROUP_BITS_SERVED_MAX}",
+            )
         self._holdings.serve(template)
         if follow:
             self._follows.add(template.template_id)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fingerpost.ids import NodeId, PublicKey
+from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.network import Reach
 from fingerpost.node.runtime import AsyncNode, Confirmation, Emission, Mode
 from fingerpost.ports import Clock, Entropy
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from fingerpost.carrier.base import Address
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
@@ -64,6 +66,11 @@ class Node:
         return self._node.public_key
 
     @property
+    def address(self) -> Address:
+        """Where peers reach this node: what a static directory lists. It is empty outside of a network."""
+        return self._node.address
+
+    @property
     def bytes_received(self) -> int:
         """Bytes of all frames that arrived so far."""
         return self._node.bytes_received
@@ -105,10 +112,13 @@ class Node:
         *,
         conditions: Mapping[str, object] | None = None,
         mode: Mode | None = None,
+        cells: int = PROBES_DEFAULT,
         tells_situation: bool = False,
     ) -> Answer:
         """Return what happened elsewhere in situations like this one; fields left out count as missing."""
-        return _run(self._node.ask(situation, conditions=conditions, mode=mode, tells_situation=tells_situation))
+        return _run(
+            self._node.ask(situation, conditions=conditions, mode=mode, cells=cells, tells_situation=tells_situation)
+        )
 
     def ask_table(self, columns: Mapping[str, object]) -> list[Answer]:
         """Return an answer for each row of a table, columns by name; absent columns count as missing."""

@@ -68,6 +68,7 @@ class _Question:
     number: int
     template_id: bytes
     since: float
+    groups: list[int]
     visits: list[_Visit]
     packet_ids: dict[bytes, None] = field(default_factory=dict)  # of a question for what is nearest
     answers: list[frozenset[bytes]] = field(default_factory=list)
@@ -87,9 +88,11 @@ class Fetching:
         cache: Callable[[bytes], CellCache],
         take: Callable[[bytes, bytes, PublicKey, float], None],
         have_holds: Callable[[Have, PublicKey], bool],
+        is_complete: Callable[[bytes, int], bool],
         report: Report,
     ) -> None:
         self._me = me
+        self._is_complete = is_complete
         self._peers = peers
         self._placement = placement
         self._requests = requests
@@ -107,7 +110,7 @@ class Fetching:
             for group, wanted in cells.items()
             for peer in self._chosen(template_id, group)
         ]
-        question = _Question(number, template_id, now, visits)
+        question = _Question(number, template_id, now, list(cells), visits)
         self._questions[number] = question
         for visit in visits:
             visit.known = [cache.shelf(cell).root() for cell in visit.cells]
@@ -121,7 +124,7 @@ class Fetching:
         visits = [
             _Visit(peer=peer, group=group, cells=[]) for group in groups for peer in self._chosen(template_id, group)
         ]
-        question = _Question(number, template_id, now, visits)
+        question = _Question(number, template_id, now, list(groups), visits)
         self._questions[number] = question
         for visit in visits:
             self._ask_nearest(question, visit, fingerprint, count, now)
@@ -244,14 +247,16 @@ class Fetching:
         if self._questions.pop(question.number, None) is None:
             return False
         answered = [visit for visit in question.visits if visit.answered]
-        groups = {visit.group for visit in question.visits}
+        complete = {visit.group for visit in answered if visit.complete}
         self._report(
             Fetched(
                 number=question.number,
                 asked=len(question.visits),
                 answered=tuple(visit.peer for visit in answered),
-                complete=all(any(visit.complete for visit in answered if visit.group == group) for group in groups),
-                attested=bool(groups) and all(self._agree(question, answered, group) for group in groups),
+                complete=all(
+                    group in complete or self._is_complete(question.template_id, group) for group in question.groups
+                ),
+                attested=all(self._agree(question, answered, group) for group in question.groups),
                 packet_ids=tuple(question.packet_ids),
             )
         )

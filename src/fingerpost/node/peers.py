@@ -34,12 +34,16 @@ class _Peer:
 
 
 class Peers:
-    """The holders that this node knows. ``version`` grows whenever one comes, goes, falls silent or is back."""
+    """The holders that this node knows.
+
+    ``version`` grows whenever one comes, goes, falls silent or is back; ``members`` only when one comes or goes.
+    """
 
     def __init__(self) -> None:
         self._peers: dict[PublicKey, _Peer] = {}
         self._distrusted: set[PublicKey] = set()
         self.version = 0
+        self.members = 0
 
     def know(self, holders: Iterable[Holder]) -> list[PublicKey]:
         """Take over the holders that the directory names now, in place of those of before; return the new ones."""
@@ -54,6 +58,7 @@ class Peers:
                 peer.organisation = organisation
                 self.version += 1
         self.version += bool(new or gone)
+        self.members += bool(new or gone)
         return new
 
     def live(self) -> list[PublicKey]:

@@ -54,7 +54,7 @@ class Placement:
         self._me = me
         self._organisation = organisation
         self._peers = peers
-        self._version = -1
+        self._version = self._members = -1
         self._ranked: dict[bytes, list[PublicKey]] = {}
         self._current: dict[bytes, tuple[PublicKey, ...]] = {}
 
@@ -90,5 +90,7 @@ class Placement:
     def _renew(self) -> None:
         if self._version != self._peers.version:
             self._version = self._peers.version
-            self._ranked.clear()
             self._current.clear()
+        if self._members != self._peers.members:
+            self._members = self._peers.members
+            self._ranked.clear()

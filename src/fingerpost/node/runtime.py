@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from fingerpost.carrier.base import Address
 from fingerpost.errors import NetworkError, RecordError, TableError, UsageError
 from fingerpost.ids import NodeId, PublicKey, node_id
+from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
 from fingerpost.node.connection import Connection
 from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
@@ -151,6 +153,11 @@ class AsyncNode:
         """The Ed25519 key that this node signs with: what others name to admit it."""
         return self._engine.public_key
 
+    @property
+    def address(self) -> Address:
+        """Where peers reach this node: what a static directory lists. It is empty outside of a network."""
+        return Address(endpoint="") if self._connection is None else self._connection.address
+
     async def emit(
         self,
         *,
@@ -201,20 +208,22 @@ class AsyncNode:
         *,
         conditions: Mapping[str, object] | None = None,
         mode: Mode | None = None,
+        cells: int = PROBES_DEFAULT,
         tells_situation: bool = False,
     ) -> Answer:
         """Return what happened elsewhere in situations like this one; fields left out count as missing.
 
         ``mode`` says what leaves this node: ``sync`` nothing about the situation (holders are asked for what is new,
-        and the answer comes from the packets kept here), ``cells`` the cell that it lies in, ``direct`` its
-        fingerprint, which for personal data needs ``tells_situation``. A node that follows its template asks ``sync``
-        unless told otherwise, any other ``cells``. When no holder answers, the answer comes from what is known here.
+        and the answer comes from the packets kept here), ``cells`` in which cells its like may lie (``cells`` of them),
+        ``direct`` its fingerprint, which for personal data needs ``tells_situation``. A node that follows its template
+        asks ``sync`` unless told otherwise, any other ``cells``. When no holder answers, the answer comes from what is
+        known here.
         """
         chosen: Mode = mode or ("sync" if self._follow else "cells")
         require_mode(chosen, follows=self._follow)
         if chosen == "direct":
             asking.require_direct_allowed(self._template, tells_situation=tells_situation)
-        where = asking.locate(self._engine, self._template, situation)
+        where = asking.locate(self._engine, self._template, situation, cells=cells)
         gathering, nearest = await self._gather(chosen, where)
         answer = asking.answer(
             self._engine,

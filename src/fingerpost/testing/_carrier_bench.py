@@ -88,7 +88,8 @@ class CarrierBench:
     async def within(self, step: Awaitable[_Result], promise: str) -> _Result:
         """Return what ``step`` gives; taking too long or a ``NetworkError`` breaks ``promise``."""
         try:
-            return await asyncio.wait_for(step, self.timeout_seconds)
+            async with asyncio.timeout(self.timeout_seconds):
+                return await step
         except TimeoutError:
             raise AssertionError(f"{promise} (nothing within {self.timeout_seconds:g} s)") from None
         except NetworkError as error:
@@ -105,7 +106,8 @@ class CarrierBench:
     async def refused(self, step: Awaitable[object], promise: str, *codes: str) -> None:
         """Require that ``step`` raises a ``NetworkError`` with one of ``codes``."""
         try:
-            await asyncio.wait_for(step, self.timeout_seconds)
+            async with asyncio.timeout(self.timeout_seconds):
+                await step
         except TimeoutError:
             raise AssertionError(f"{promise} (nothing within {self.timeout_seconds:g} s)") from None
         except NetworkError as error:
@@ -116,7 +118,8 @@ class CarrierBench:
     async def attempt(self, carrier: Carrier, frame: bytes, to: Peer) -> bool:
         """Send a frame that need not arrive and return whether it was taken; what the carrier raises is an error."""
         try:
-            await asyncio.wait_for(carrier.send(frame, to=to), self.timeout_seconds)
+            async with asyncio.timeout(self.timeout_seconds):
+                await carrier.send(frame, to=to)
         except NetworkError as error:
             require(error.code == "carrier-unreachable", f"Errors: send raises carrier-unreachable, not {error.code}")
         except TimeoutError:
@@ -128,7 +131,8 @@ class CarrierBench:
     async def silence(self, carrier: Carrier, promise: str) -> None:
         """Require that nothing more arrives."""
         try:
-            extra = await asyncio.wait_for(carrier.receive(), QUIET_SECONDS)
+            async with asyncio.timeout(QUIET_SECONDS):
+                extra = await carrier.receive()
         except TimeoutError:
             return
         raise AssertionError(f"{promise} ({len(extra.frame)} bytes from {extra.sender.hex()[:8]})")

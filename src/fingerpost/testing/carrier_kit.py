@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from fingerpost.carrier.base import CHANNEL_KEY_SIZE_BYTES, Address, Carrier, Delivery, Peer
+from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
 from fingerpost.limits import FRAME_SIZE_BYTES_MAX
 from fingerpost.testing._carrier_bench import (
@@ -206,7 +208,13 @@ async def _an_impostor_gets_nothing(bench: CarrierBench) -> None:
         Peer(public_key=identity_key(2), address=impostor.address),
     ]
     for claim in claims:
+        taking = bench.start(_takes_for_a_peer(impostor, 1))
         await bench.attempt(opener, b"for 2 alone", claim)
+        taking.cancel()
+        await asyncio.wait({taking})
+        # With a channel key the opener has at least talked to its holder, and nobody in between.
+        passed_on = not taking.cancelled() and not impostor.address.channel_key
+        require(not passed_on, "From whom: a proof meant for one peer, which another may pass on, proves nothing there")
     await bench.silence(impostor, promise)
     require(
         sum(opener.counts.refused.values()) >= 1,
@@ -219,6 +227,15 @@ async def _an_impostor_gets_nothing(bench: CarrierBench) -> None:
     require(arrived.frame == b"for 3", promise)
     await bench.send(impostor, b"from 3", Peer(public_key=identity_key(1)), "Both ways: frames travel back")
     require((await bench.receive(opener, promise)).sender == identity_key(3), promise)
+
+
+async def _takes_for_a_peer(carrier: Carrier, number: int) -> None:
+    """Return once ``carrier`` takes an identity for proved that has opened nothing to it by name."""
+    while True:
+        with suppress(NetworkError):
+            await carrier.send(b"?", to=Peer(public_key=identity_key(number)))
+            return
+        await asyncio.sleep(0)
 
 
 async def _a_wrong_channel_key_gets_nothing(bench: CarrierBench) -> None:

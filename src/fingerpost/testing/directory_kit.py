@@ -111,7 +111,8 @@ async def _check_all(make: MakeDirectory, inject: Inject | None) -> None:
     finally:
         for directory in opened:
             with suppress(FingerpostError, TimeoutError):
-                await asyncio.wait_for(directory.close(), DIRECTORY_SECONDS_MAX)
+                async with asyncio.timeout(DIRECTORY_SECONDS_MAX):
+                    await directory.close()
 
 
 async def _a_record_is_found_everywhere(bench: _Bench) -> None:
@@ -275,7 +276,8 @@ CHECKS: Sequence[Callable[[_Bench], Awaitable[None]]] = (
 
 async def _bounded(call: Awaitable[_Result]) -> _Result:
     try:
-        return await asyncio.wait_for(call, DIRECTORY_SECONDS_MAX)
+        async with asyncio.timeout(DIRECTORY_SECONDS_MAX):
+            return await call
     except TimeoutError:
         raise AssertionError(f"every call returns within {DIRECTORY_SECONDS_MAX} seconds") from None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fingerpost.ids import PublicKey
 from fingerpost.limits import REPLICAS
 from fingerpost.node.asking import locate
 from fingerpost.node.audit import PROMISE_SECONDS
@@ -380,3 +381,13 @@ def test_a_packet_withdrawn_elsewhere_leaves_the_answer(town: Town) -> None:
     town.settle()
     fetch(town, asker, all_cells(town))
     assert evidence_of(town, asker) == 9
+
+
+def test_what_a_lonely_node_knows_is_complete_only_as_far_as_it_holds_it_itself() -> None:
+    town = Town()
+    town.add("a")
+    town.engines["a"].handle_timer(now=town.now)
+    alone = fetch(town, "a", all_cells(town))
+    assert (alone.asked, alone.attested, alone.complete) == (0, False, True)
+    town.engines["a"].group(town.template.template_id).unheard.add(PublicKey(signer_of("b").public_key))
+    assert not fetch(town, "a", all_cells(town)).complete

@@ -157,7 +157,7 @@ class LinkCarrier(ABC):
     async def _stop(self) -> None:
         """Give back what listens and what links hold, within ``CLOSE_SECONDS_MAX``."""
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, object]) -> None:
         """Run something that ends by itself soon after its link has ended."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)

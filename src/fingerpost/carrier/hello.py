@@ -1,4 +1,4 @@
-"""How both ends of a TLS connection prove their Ed25519 identities, once the opener has pinned the listener's key.
+"""How both ends of a connection prove their Ed25519 identities, once the opener has made sure of a channel key if any.
 
 ::
 
@@ -29,7 +29,9 @@ HELLO_SIZE_BYTES = NONCE_SIZE_BYTES + PROOF_SIZE_BYTES
 class Greeting:
     """What the proofs of one connection are bound to. ``challenge`` is fresh, of the listener; ``opener`` likewise.
 
-    The listener starts one for each connection; the opener makes its own from the challenge it gets.
+    The listener starts one for each connection; the opener makes its own from the challenge it gets. ``listener_key``
+    is the channel key that the opener has checked, or the listener's public key on a connection that has none: else
+    whoever is dialled could pass the opener's proof on to a third node, and be taken for the opener there.
     """
 
     carrier: str
