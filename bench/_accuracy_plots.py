@@ -4,37 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 
-from bench._figures import RESULTS, Figure
+from bench._figures import Figure
+from bench._plots import GRID, INK, MUTED, plt, save
 
-mpl.use("Agg")  # no display needed
-
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure as Chart
-
-INK, MUTED, GRID = "#1f2933", "#7b8794", "#e4e7eb"
 COLOURS = {"256": "#8fb8de", "1024": "#2b6cb0", "sketch": "#dd6b20"}
 LABELS = {"256": "256 bits", "1024": "1,024 bits", "sketch": "256 bits + sketch"}
 TITLES = {"digits": "digits", "breast_cancer": "breast cancer", "wine": "wine", "heart": "heart, four hospitals"}
 BARS = {"digits": -1.0, "breast_cancer": -1.0, "wine": -2.0, "heart": -2.0}  # points, at 1,024 bits
 RELIABILITY_BINS = 10
-
-mpl.rcParams.update(
-    {
-        "font.size": 10,
-        "axes.edgecolor": MUTED,
-        "axes.labelcolor": INK,
-        "text.color": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "figure.dpi": 150,
-        "savefig.bbox": "tight",
-    }
-)
 
 
 def plot_gaps(figures: Sequence[Figure]) -> None:
@@ -61,7 +40,7 @@ def plot_gaps(figures: Sequence[Figure]) -> None:
     axes.annotate(
         "dashed: the least allowed at 1,024 bits", (0, -0.2), xycoords="axes fraction", color=MUTED, fontsize=8
     )
-    _save(chart, "accuracy-gaps.png")
+    save(chart, "accuracy-gaps.png")
 
 
 def plot_reliability(said: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -89,7 +68,7 @@ def plot_reliability(said: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
         axes.grid(color=GRID)
         axes.set_axisbelow(True)
     panels[0].set_ylabel("share that was right")
-    _save(chart, "accuracy-reliability.png")
+    save(chart, "accuracy-reliability.png")
 
 
 def plot_risk(curves: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]) -> None:
@@ -109,10 +88,4 @@ def plot_risk(curves: Mapping[str, Sequence[tuple[np.ndarray, np.ndarray]]]) -> 
         axes.set_axisbelow(True)
     panels[0].set_ylabel("errors among the answered, %")
     panels[0].legend(frameon=False, loc="upper left")
-    _save(chart, "accuracy-risk-coverage.png")
-
-
-def _save(chart: Chart, name: str) -> None:
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    chart.savefig(RESULTS / name)
-    plt.close(chart)
+    save(chart, "accuracy-risk-coverage.png")

@@ -26,8 +26,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +40,7 @@ from fingerpost.testing.nats_servers import NatsServers
 TARGET = "network"
 CARRIERS = ("zeromq", "grpc", "flight", "nats")
 END_SECONDS_MAX = 20.0
-ROUND_SECONDS_MAX = 120.0  # An end that moves nothing for so long is killed, and the measurement fails.
+ROUND_SECONDS_MAX = 120.0
 NATS_MESSAGES_A_FRAME = 2
 
 LIBRARIES = {
@@ -84,8 +84,13 @@ class Arm:
 
     def __enter__(self) -> Self:
         """Start both ends."""
-        where = self._start("receive", json.dumps(self._settings))
-        self._start("send", where)
+        try:
+            with self._watched():
+                where = self._start("receive", json.dumps(self._settings))
+                self._start("send", where)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
@@ -104,17 +109,23 @@ class Arm:
     def move(self, frames: int) -> Moved:
         """Return how long it takes until the receiver has so many frames."""
         before, start = self._processor_seconds(), time.perf_counter()
-        watchdog = threading.Timer(ROUND_SECONDS_MAX, self._kill)
-        watchdog.start()
-        try:
+        with self._watched():
             for end in self._ends:
                 _say(end, str(frames))
             _hear(self._ends[0])
             elapsed = time.perf_counter() - start
             _hear(self._ends[1])
+        return Moved(seconds=elapsed, processor_seconds=self._processor_seconds() - before)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Kill both ends when something takes too long; whoever waits for one of them then hears of its end."""
+        watchdog = threading.Timer(ROUND_SECONDS_MAX, self._kill)
+        watchdog.start()
+        try:
+            yield
         finally:
             watchdog.cancel()
-        return Moved(seconds=elapsed, processor_seconds=self._processor_seconds() - before)
 
     def _kill(self) -> None:
         for end in self._ends:

@@ -11,7 +11,7 @@ from fingerpost.fingerprint import Fingerprinter, cell_of
 from fingerpost.fingerprint._weights import offsets, weights
 from fingerpost.template import SCALE, Template, encode_record, parse_template
 from spec.vector_sources.encodings import WHOLE
-from spec.vector_sources.templates import SMALL, WITHOUT_TEXT, changed
+from spec.vector_sources.templates import PROTOTYPES, SMALL, WITHOUT_TEXT, changed, codebook
 from spec.vector_sources.vector import Vector, octets
 
 if TYPE_CHECKING:
@@ -30,6 +30,14 @@ def template_of(size: int, *, bits: int = 64, sketch: bool = False, **keys: Any)
 def coordinates_of(label: str, size: int) -> list[int]:
     """Return coordinates that look random."""
     return [int(value) % (2 * SCALE + 1) - SCALE for value in np.frombuffer(octets(label, 2 * size), "<u2")]
+
+
+def near_one_number() -> list[str]:
+    """Return four prototypes: one far from the record {"x": "2.5"} of the small template, and three one bit away."""
+    template = parse_template(json.dumps(SMALL))
+    made = Fingerprinter(template).fingerprints(encode_record(template, {"x": "2.5"})[None])[0]
+    whole = int.from_bytes(made.tobytes(), "big")
+    return [f"{whole ^ flips:064x}" for flips in (0b111 << 90, 1 << 255, 1, 1 << 90)]
 
 
 def expansions() -> Iterator[Vector]:
@@ -68,6 +76,12 @@ def fingerprints() -> Iterator[Vector]:
         ("the fingerprint and cell of a record with missing values", WITHOUT_TEXT, {"age": 61, "sex": "female"}),
         ("the fingerprint of a record in another space", changed("fingerprint/salt", to=8, base=WITHOUT_TEXT), WHOLE),
         ("the fingerprint of a record of one number", SMALL, {"x": "2.5"}),
+        ("the cell of a record in a codebook", codebook(bits=2, prototypes=PROTOTYPES), {"x": "2.5"}),
+        (
+            "the cell of a record as near to three prototypes",
+            codebook(bits=2, prototypes=near_one_number()),
+            {"x": "2.5"},
+        ),
     ):
         template = parse_template(json.dumps(tree))
         made = Fingerprinter(template).fingerprints(encode_record(template, record)[None])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fingerpost.errors import TemplateError
 from fingerpost.template import parse_template
-from spec.vector_sources.vector import Vector
+from spec.vector_sources.vector import Vector, octets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,6 +72,14 @@ def field(**keys: Any) -> dict[str, Any]:
     return changed("situation/x", to=keys)
 
 
+PROTOTYPES = [octets(f"prototype {number}", 32).hex() for number in range(4)]
+
+
+def codebook(*, bits: int, prototypes: list[Any]) -> dict[str, Any]:
+    """Return the small template with a codebook."""
+    return changed("cells", to={"kind": "codebook", "bits": bits, "prototypes": prototypes})
+
+
 READ: dict[str, dict[str, Any]] = {
     "a template with every default left out": SMALL,
     "a template with every kind of field and every table": FULL,
@@ -95,6 +103,7 @@ READ: dict[str, dict[str, Any]] = {
     ),
     "cells in groups": changed("cells", to={"bits": 12, "group_bits": 5}),
     "group bits that are none, which are left out": changed("cells", to={"bits": 12, "group_bits": 0}),
+    "cells of a codebook": codebook(bits=1, prototypes=PROTOTYPES[:2]),
     "a level that reads as missing": changed("outcome/levels", to=["NA", "EU"]),
     "personal data under a profile that protects them": changed("privacy/profile", to="dp-aggregate")
     | {"data_class": "personal"},
@@ -129,6 +138,20 @@ REFUSED: dict[str, tuple[str, dict[str, Any] | str]] = {
         changed("situation", to={"caf\u00e9": NUMBER, "cafe\u0301": NUMBER}),
     ),
     "an unknown kind of field": ("template-value", field(kind="numeric", range=["0", "1"])),
+    "a codebook without prototypes": ("template-key-missing", changed("cells", to={"kind": "codebook", "bits": 1})),
+    "prototypes without a codebook": ("template-key-unknown", changed("cells", to={"bits": 1, "prototypes": []})),
+    "a codebook of one prototype": ("template-value", codebook(bits=0, prototypes=PROTOTYPES[:1])),
+    "a codebook of three prototypes": ("template-codebook", codebook(bits=2, prototypes=PROTOTYPES[:3])),
+    "a codebook with a prototype twice": ("template-codebook", codebook(bits=1, prototypes=PROTOTYPES[:1] * 2)),
+    "a prototype with capital letters": (
+        "template-codebook",
+        codebook(bits=1, prototypes=[PROTOTYPES[0], PROTOTYPES[1].upper()]),
+    ),
+    "prototypes that are shorter than the fingerprint": (
+        "template-codebook",
+        codebook(bits=1, prototypes=[prototype[:32] for prototype in PROTOTYPES[:2]]),
+    ),
+    "a prototype that is a number": ("template-codebook", codebook(bits=1, prototypes=[PROTOTYPES[0], 1])),
     "more group bits than cell bits": ("template-value", changed("cells", to={"bits": 4, "group_bits": 5})),
     "a group bit without cell bits": ("template-value", changed("cells/group_bits", to=1)),
     "group bits that are a text": ("template-type", changed("cells", to={"bits": 4, "group_bits": "2"})),

@@ -13,6 +13,8 @@
     │   └── StoreFullError  no room is left; nothing of the write was kept
     ├── ReceiptError        a receipt that cannot be read, or does not verify
     ├── NetworkError        a peer that cannot be reached, or a frame that cannot be carried
+    ├── ConfigError         a configuration file of a node that cannot be used
+    ├── DaemonError         a running node that cannot be reached, or does not do what it is asked
     └── UsageError          a call or a command line that makes no sense
 
 Each error carries a stable ``code`` (kebab-case, listed in ``docs/reference/errors.md``) and a ``hint`` that says what
@@ -105,6 +107,22 @@ class NetworkError(FingerpostError):
     """A peer that cannot be reached, or a frame that cannot be carried."""
 
     exit_status = 10
+
+
+class ConfigError(FingerpostError):
+    """A configuration of a node that cannot be used; ``field`` is the key, as ``table.key``, when it is known."""
+
+    exit_status = 11
+
+    def __init__(self, code: str, message: str, *, hint: str = "", field: str | None = None) -> None:
+        super().__init__(code, message, hint=hint)
+        self.field = field
+
+
+class DaemonError(FingerpostError):
+    """A running node that cannot be reached, or does not do what it is asked."""
+
+    exit_status = 12
 
 
 class UsageError(FingerpostError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +16,7 @@ from fingerpost.carrier._flight import open_flight_carrier
 from fingerpost.carrier._grpc import open_grpc_carrier
 from fingerpost.carrier._nats import NatsCarrier, open_nats_carrier
 from fingerpost.carrier._tls import split_endpoint
+from fingerpost.carrier._zeromq import open_zeromq
 from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions, Peer
 from fingerpost.carrier.hello import Greeting
 from fingerpost.errors import NetworkError
@@ -139,3 +141,20 @@ def test_any_arrow_client_reads_a_cell_once_it_has_proved_an_admitted_identity()
 
     counts = asyncio.run(main())
     assert counts.refused == {"token": 1, "not-admitted": 1}
+
+
+@pytest.mark.parametrize("open_carrier", [open_zeromq, open_grpc_carrier, open_flight_carrier])
+def test_peers_are_told_the_host_that_is_advertised_and_not_the_one_listened_on(open_carrier) -> None:
+    async def main() -> None:
+        carrier = await open_carrier(replace(options, settings={"advertised_host": "node.example"}))
+        assert re.fullmatch(r"(tls://)?node\.example:[1-9]\d*", carrier.address.endpoint)
+        await carrier.close()
+        for host in ("", "two words", "a/b", 7, None):
+            with pytest.raises(NetworkError, match="advertised_host") as caught:
+                await open_carrier(replace(options, settings={"advertised_host": host}))
+            assert caught.value.code == "carrier-settings"
+
+    options = CarrierOptions(
+        identity=NumberedIdentity(1), network_id="hosts", listen="127.0.0.1:0", admits=lambda _public_key: True
+    )
+    asyncio.run(main())

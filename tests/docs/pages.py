@@ -18,11 +18,15 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from fingerpost.node.daemon.presence import read_presence
+from fingerpost.node.home import Home
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND_SECONDS_MAX = 120
@@ -124,16 +128,19 @@ def run_page(page: Path, folder: Path) -> float:
     for path in _USES.findall(text):
         shutil.copy(ROOT / path, folder)
     with contextlib.chdir(folder):
-        for block in blocks_of(text):
-            if not block.is_run:
-                continue
-            if block.file_name:
-                Path(block.file_name).write_text(block.text, encoding="utf-8")
-            elif block.language == "python":
-                _run_python(block, page, namespace)
-            elif block.language == "console":
-                for command in commands_of(block):
-                    _run_command(command, f"{page.name}:{block.line}", folder)
+        try:
+            for block in blocks_of(text):
+                if not block.is_run:
+                    continue
+                if block.file_name:
+                    Path(block.file_name).write_text(block.text, encoding="utf-8")
+                elif block.language == "python":
+                    _run_python(block, page, namespace)
+                elif block.language == "console":
+                    for command in commands_of(block):
+                        _run_command(command, f"{page.name}:{block.line}", folder)
+        finally:
+            _end_nodes(folder)
     return time.monotonic() - started
 
 
@@ -171,6 +178,14 @@ def _run_python(block: Block, page: Path, namespace: dict[str, object]) -> None:
         exec(compile(padded, str(page), "exec"), namespace)
     if promised and not lines_match(promised, printed.getvalue().splitlines()):
         raise AssertionError(f"{page.name}:{block.line} promises {promised} and prints:\n{printed.getvalue()}")
+
+
+def _end_nodes(folder: Path) -> None:
+    """End what a page that failed has left running; one that ran to its end has stopped it itself."""
+    for control in folder.rglob("control.json"):
+        running = read_presence(Home(control.parent))
+        if running is not None:
+            os.kill(running.process, signal.SIGKILL)
 
 
 def _run_command(command: Command, where: str, folder: Path) -> None:

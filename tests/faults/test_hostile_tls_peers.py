@@ -174,9 +174,8 @@ def test_a_flight_call_without_a_token_is_not_read() -> None:
         with flight_client(address) as client:
             for headers in ([], bearer(bytes(32)), [(b"authorization", b"Bearer zz")], [(b"authorization", b"")]):
                 options = flight.FlightCallOptions(headers=headers, timeout=20)
-                _writer, reader = client.do_exchange(flight.FlightDescriptor.for_command(b"x"), options)
-                with pytest.raises(flight.FlightUnauthenticatedError):
-                    reader.read_chunk()
+                with pytest.raises(flight.FlightUnauthenticatedError):  # At once, or when it is used.
+                    client.do_exchange(flight.FlightDescriptor.for_command(b"x"), options)[1].read_chunk()
                 with pytest.raises(flight.FlightUnauthenticatedError):
                     list(client.list_flights(options=options))
 
@@ -250,6 +249,7 @@ def test_a_frame_out_of_bounds_ends_the_flight_stream() -> None:
 
 def test_a_flight_member_that_reads_nothing_cannot_keep_the_node_from_closing() -> None:
     async def main() -> None:
+        before = set(threading.enumerate())
         node = await open_flight_carrier(OPTIONS)
         with flight_client(node.address) as client:
             writer, reader = await asyncio.to_thread(flight_stream, client, node.address)
@@ -258,7 +258,8 @@ def test_a_flight_member_that_reads_nothing_cannot_keep_the_node_from_closing() 
             await fill(node)
             async with asyncio.timeout(20):
                 await node.close()
-            assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("fingerpost")]
+            left = set(threading.enumerate()) - before
+            assert not [thread.name for thread in left if thread.name.startswith("fingerpost")]
             reader.cancel()
 
     async def fill(node: Carrier) -> None:

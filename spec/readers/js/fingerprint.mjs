@@ -45,7 +45,19 @@ export function fingerprintOf(template, coordinates) {
   return bytes;
 }
 
-export function cellOf(bytes, bits) {
+function distance(one, other) {
+  let bits = 0;
+  for (let place = 0; place < one.length; place++) {
+    for (let differs = one[place] ^ other[place]; differs > 0; differs &= differs - 1) bits++;
+  }
+  return bits;
+}
+
+export function cellOf(bytes, { bits, prototypes }) {
+  if (prototypes) {
+    const distances = prototypes.map((prototype) => distance(bytes, fromHex(prototype)));
+    return distances.indexOf(Math.min(...distances));
+  }
   let cell = 0;
   for (let bit = 0; bit < bits; bit++) cell = 2 * cell + ((bytes[bit >> 3] >> (7 - (bit % 8))) & 1);
   return cell;
@@ -103,8 +115,8 @@ export const checks = {
   "fingerprint-record": ({ template, record }) => {
     const read = readTemplate(template);
     const fingerprint = fingerprintOf(read, encodeRecord(read, record));
-    return { fingerprint: toHex(fingerprint), cell: cellOf(fingerprint, read.cellBits) };
+    return { fingerprint: toHex(fingerprint), cell: cellOf(fingerprint, read.cells) };
   },
-  "fingerprint-cell": ({ fingerprint, bits }) => ({ cell: cellOf(fromHex(fingerprint), bits) }),
+  "fingerprint-cell": ({ fingerprint, bits }) => ({ cell: cellOf(fromHex(fingerprint), { bits }) }),
   "fingerprint-sketch": ({ template, coordinates }) => ({ sketch: toHex(sketchOf(readTemplate(template), coordinates)) }),
 };

@@ -171,6 +171,21 @@ function checkSizes({ situation, outcome, conditions, fingerprint, profile, data
   require(size + (outcome.kind === "category" ? 2 : 8) <= room, "template-budget");
 }
 
+function readCells(data, fingerprintBits) {
+  const kind = new Table(data, Object.keys(data)).choice("kind", ["prefix", "codebook"], "prefix");
+  const isCodebook = kind === "codebook";
+  const table = new Table(data, ["kind", "bits", "group_bits", ...(isCodebook ? ["prototypes"] : [])]);
+  const prototypes = isCodebook ? table.get("prototypes", REQUIRED, Array.isArray) : undefined;
+  const bits = table.integer("bits", isCodebook ? 1 : 0, isCodebook ? 12 : 32, 0);
+  for (const prototype of prototypes ?? []) {
+    require(typeof prototype === "string" && /^[0-9a-f]+$/.test(prototype), "template-codebook");
+    require(prototype.length === fingerprintBits / 4, "template-codebook");
+  }
+  if (isCodebook) require(new Set(prototypes).size === 2 ** bits, "template-codebook");
+  if (isCodebook) require(prototypes.length === 2 ** bits, "template-codebook");
+  return { kind, bits, group_bits: table.integer("group_bits", 0, bits, 0), prototypes };
+}
+
 export function readTemplate(text) {
   let data;
   try {
@@ -184,11 +199,10 @@ export function readTemplate(text) {
   const part = (key, known) => new Table(top.get(key, {}, isObject), known);
   const print = part("fingerprint", ["bits", "encoder", "salt", "sketch"]);
   require(print.get("encoder", 1, Number.isInteger) === 1, "template-format");
-  const cells = part("cells", ["kind", "bits", "group_bits"]);
+  const cells = readCells(top.get("cells", {}, isObject), print.integer("bits", 64, 1024, 256));
   const retention = part("retention", ["ttl_days", "half_life_days"]);
   const bits = print.integer("bits", 64, 1024, 256);
   require(bits % 64 === 0, "template-value");
-  cells.choice("kind", ["prefix"], "prefix");
   const template = {
     name: top.text("name"),
     description: top.text("description", ""),
@@ -205,8 +219,7 @@ export function readTemplate(text) {
       salt: print.integer("salt", 0, 2 ** 32 - 1, 0),
       sketch: print.get("sketch", false, (value) => typeof value === "boolean"),
     },
-    cellBits: cells.integer("bits", 0, 32, 0),
-    groupBits: cells.integer("group_bits", 0, cells.integer("bits", 0, 32, 0), 0),
+    cells,
     profile: part("privacy", ["profile"]).choice("profile", PROFILES, "open"),
     ttlDays: retention.integer("ttl_days", 1, 3650, 365),
     halfLifeDays: retention.integer("half_life_days", 0, 36500, 0),
@@ -254,7 +267,7 @@ function identified(template) {
     outcome: { ...outcome, range: rangeTree(outcome.range) },
     conditions: named(conditions, ({ levels }) => ({ levels })),
     fingerprint: { bits, encoder: 1, salt, sketch },
-    cells: { kind: "prefix", bits: template.cellBits, group_bits: template.groupBits || undefined },
+    cells: { ...template.cells, group_bits: template.cells.group_bits || undefined },
     privacy: { profile },
     retention: { ttl_days: template.ttlDays, half_life_days: template.halfLifeDays },
   });

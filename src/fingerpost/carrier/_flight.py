@@ -12,10 +12,11 @@ as a read: the proof is two actions, and every other call needs the token that t
 
 In DoExchange the application metadata of each message is one frame. Settings:
 
-``read_cell``   Callable[[bytes], pyarrow.Table]: the table of a ticket, LookupError when there is none. It is called on
-                threads of the server. With it, ``get_flight_info`` and ``do_get`` show a cell to any Arrow client.
-``list_cells``  Callable[[], Iterable[bytes]]: the tickets that ``list_flights`` shows.
-``advertise``   the host that peers dial, when it differs from the one listened on.
+``read_cell``        Callable[[bytes], pyarrow.Table]: the table of a ticket, LookupError when there is none. It is
+                     called on threads of the server. With it, ``get_flight_info`` and ``do_get`` show a cell to any
+                     Arrow client.
+``list_cells``       Callable[[], Iterable[bytes]]: the tickets that ``list_flights`` shows.
+``advertised_host``  the host that peers dial, when it differs from the one listened on.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from fingerpost.carrier._flight_server import NOTHING, FlightServer
 from fingerpost.carrier._threads import BlockingCalls
 from fingerpost.carrier._tls import (
     SERVER_NAME,
+    advertised_host,
     fetch_certificate,
     make_endpoint,
     make_tls_identity,
@@ -49,7 +51,7 @@ from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
 
 ACTION_SECONDS_MAX = 1.5
-_SETTINGS = {"advertise", "list_cells", "read_cell"}
+_SETTINGS = {"advertised_host", "list_cells", "read_cell"}
 _CLIENT = [
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),  # A link has a connection of its own, and ends with it.
@@ -116,6 +118,7 @@ class FlightCarrier(LinkCarrier):
         gate = Gate(self._options, channel_key=tls.channel_key, counts=self._counts, admits=self._admits)
         try:
             host, port = split_listen(self._options.listen)
+            advertised = advertised_host(settings, host)
             server = FlightServer(host, port, tls, gate, serve=self._serve, settings=settings)
         except (ValueError, *_LOST) as error:
             raise NetworkError(
@@ -126,8 +129,7 @@ class FlightCarrier(LinkCarrier):
         self._server = server
         self._accepted = server.accepted = AcceptedConnections(server.port, self._counts)
         self._watch(self._accepted.watch())
-        endpoint = make_endpoint(str(settings.get("advertise", host)), server.port)
-        self._address = Address(endpoint=endpoint, channel_key=tls.channel_key)
+        self._address = Address(endpoint=make_endpoint(advertised, server.port), channel_key=tls.channel_key)
 
     async def _dial(self, peer: Peer, address: Address) -> Link:
         certificate = await fetch_certificate(address.endpoint, channel_key=address.channel_key)

@@ -3,7 +3,7 @@
 The listener proves itself by ending TLS with the key that its holder record pins; the opener by the first message of
 the stream (``hello``). Every message after that is one frame. There is no generated code and no protobuf.
 
-Settings: ``advertise``, the host that peers dial when it differs from the one listened on.
+Settings: ``advertised_host``, the host that peers dial when it differs from the one listened on.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fingerpost.carrier._tls import (
     ENDPOINT_SCHEME,
     SERVER_NAME,
     TlsIdentity,
+    advertised_host,
     fetch_certificate,
     make_endpoint,
     make_tls_identity,
@@ -85,7 +86,7 @@ class GrpcCarrier(StreamCarrier):
 
     async def listen(self) -> None:
         """Start to listen where the options say. Raises ``NetworkError``: ``listen-failed``, ``carrier-settings``."""
-        unknown = set(self._options.settings) - {"advertise"}
+        unknown = set(self._options.settings) - {"advertised_host"}
         if unknown:
             raise NetworkError("carrier-settings", f"gRPC has no settings {', '.join(sorted(unknown))}")
         if not self._options.listen:
@@ -94,6 +95,7 @@ class GrpcCarrier(StreamCarrier):
             host, port = split_listen(self._options.listen)
         except ValueError as error:
             raise NetworkError("listen-failed", str(error), hint="write host:port") from None
+        advertised = advertised_host(self._options.settings, host)
         handler = grpc.stream_stream_rpc_method_handler(self._exchange)
         server = grpc.aio.server(options=_SERVER, maximum_concurrent_rpcs=LINKS_MAX + PENDING_HELLOS_MAX)
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler})])
@@ -110,8 +112,7 @@ class GrpcCarrier(StreamCarrier):
         self._server = server
         self._accepted = AcceptedConnections(port, self._counts)
         self._watch(self._accepted.watch())
-        endpoint = make_endpoint(str(self._options.settings.get("advertise", host)), port)
-        self._address = Address(endpoint=endpoint, channel_key=self._tls.channel_key)
+        self._address = Address(endpoint=make_endpoint(advertised, port), channel_key=self._tls.channel_key)
 
     async def _open_stream(self, peer: Peer, address: Address) -> _DialledStream:
         certificate = await fetch_certificate(address.endpoint, channel_key=address.channel_key)

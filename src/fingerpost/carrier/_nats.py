@@ -36,7 +36,7 @@ from fingerpost.carrier._nats_channel import Kind, ListenerKeys, OpenerKeys, Sea
 from fingerpost.carrier._nats_session import Session
 from fingerpost.carrier.base import Address, CarrierOptions, Peer
 from fingerpost.carrier.frame import unreachable
-from fingerpost.carrier.hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX
+from fingerpost.carrier.hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX, end_oldest
 from fingerpost.carrier.links import CLOSE_SECONDS_MAX, Link, LinkCarrier
 from fingerpost.carrier.proof import ChannelBinding, check_proof, make_proof
 from fingerpost.errors import NetworkError
@@ -212,7 +212,7 @@ class NatsCarrier(LinkCarrier):
         except OSError:
             self._counts.refuse("hello-missing")
         finally:
-            del self._hellos[here]
+            self._hellos.pop(here, None)
             if peer is None:
                 del self._handlers[here]
         if peer is not None:
@@ -222,7 +222,7 @@ class NatsCarrier(LinkCarrier):
     def _wait_in_line(self, here: str, patience: asyncio.Timeout) -> None:
         if len(self._hellos) >= PENDING_HELLOS_MAX:
             # The oldest goes: whoever floods cannot keep an honest peer out, who needs one round trip.
-            next(iter(self._hellos.values())).reschedule(asyncio.get_running_loop().time())
+            end_oldest(self._hellos)
         self._hellos[here] = patience
 
     def _link_up(self, link: Link, channel: SealedChannel, *, here: str, there: str) -> Link:

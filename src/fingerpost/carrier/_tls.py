@@ -9,8 +9,11 @@ from __future__ import annotations
 import asyncio
 import datetime
 import hashlib
+import re
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,6 +27,7 @@ from fingerpost.errors import NetworkError
 SERVER_NAME = "fingerpost"
 ENDPOINT_SCHEME = "tls://"
 
+_HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}|[0-9a-fA-F:.]{2,45}")
 _CURVE_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256, SEC 2 section 2.4.2
 _VALID_FROM = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 _VALID_UNTIL = datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC)
@@ -94,6 +98,16 @@ async def fetch_certificate(endpoint: str, *, channel_key: bytes) -> bytes | Non
 def make_endpoint(host: str, port: int) -> str:
     """Return ``tls://host:port``."""
     return f"{ENDPOINT_SCHEME}[{host}]:{port}" if ":" in host else f"{ENDPOINT_SCHEME}{host}:{port}"
+
+
+def advertised_host(settings: Mapping[str, Any], host: str) -> str:
+    """Return the setting ``advertised_host``, else ``host``. Raises ``NetworkError``: ``carrier-settings``."""
+    if "advertised_host" not in settings:
+        return host
+    named = settings["advertised_host"]
+    if not isinstance(named, str) or not _HOST.fullmatch(named):
+        raise NetworkError("carrier-settings", f"advertised_host is the name or address of a host, not {named!r}")
+    return named
 
 
 def split_endpoint(endpoint: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from random import SystemRandom
 
 import zmq.asyncio
 
+from fingerpost.carrier._freed_memory import keep_freed_memory
 from fingerpost.carrier._zeromq_door import Door
 from fingerpost.carrier._zeromq_gate import Gate, Settings
 from fingerpost.carrier._zeromq_link import Link
@@ -57,6 +58,7 @@ class ZeroMqCarrier:
     @classmethod
     async def open(cls, options: CarrierOptions, *, name: str, security: Security) -> ZeroMqCarrier:
         """Listen where ``options`` says. Raises ``NetworkError``: ``listen-failed``, ``carrier-settings``."""
+        keep_freed_memory()
         gate = Gate(
             name=name,
             options=options,

@@ -42,7 +42,7 @@ class Settings:
                 hint = f"it has {', '.join(cls.__slots__)}"
                 raise NetworkError("carrier-settings", f"the zeromq carrier has no setting {name!r}", hint=hint)
             if name == "advertised_host":
-                if not is_endpoint(f"{setting}:1"):
+                if not isinstance(setting, str) or not is_endpoint(f"{setting}:1"):
                     raise NetworkError("carrier-settings", f"{name} is the name or address of a host, not {setting!r}")
             elif isinstance(setting, bool) or not isinstance(setting, int | float) or not setting > 0:
                 raise NetworkError("carrier-settings", f"{name} is a number above 0, not {setting!r}")

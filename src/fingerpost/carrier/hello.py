@@ -12,8 +12,10 @@ listener that shows its own TLS key under the name of another node gets a hello,
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from fingerpost.carrier.base import ChannelIdentity
 from fingerpost.carrier.proof import PROOF_SIZE_BYTES, ChannelBinding, check_proof, make_proof
@@ -23,6 +25,8 @@ HELLO_SECONDS_MAX = 5.0
 PENDING_HELLOS_MAX = 64
 NONCE_SIZE_BYTES = 32
 HELLO_SIZE_BYTES = NONCE_SIZE_BYTES + PROOF_SIZE_BYTES
+
+Waiting = TypeVar("Waiting")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,3 +71,10 @@ class Greeting:
             listener=self.listener_key,
             challenge=self.challenge,
         )
+
+
+def end_oldest(hellos: dict[Waiting, asyncio.Timeout]) -> None:
+    """Let the hello that has waited longest time out now, and forget it; ``hellos`` are in the order they began."""
+    oldest = hellos.pop(next(iter(hellos)))
+    if not oldest.expired():  # It may be about to end by itself, and is not to be changed then.
+        oldest.reschedule(asyncio.get_running_loop().time())

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from fingerpost.carrier._frames import BoundedQueue, frame_problem
+from fingerpost.carrier._freed_memory import keep_freed_memory
 from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions, Delivery, Peer
 from fingerpost.carrier.frame import check_frame_size, closed, unreachable
 from fingerpost.errors import NetworkError
@@ -82,6 +83,7 @@ class LinkCarrier(ABC):
     """The part of ``fingerpost.carrier.base.Carrier`` above links. It lives on the event loop it was opened on."""
 
     def __init__(self, options: CarrierOptions) -> None:
+        keep_freed_memory()
         self._options = options
         self._counts = CarrierCounts()
         self._address = Address(endpoint="")

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from fingerpost.carrier.base import Address, CarrierOptions, Peer
 from fingerpost.carrier.frame import unreachable
-from fingerpost.carrier.hello import HELLO_SECONDS_MAX, HELLO_SIZE_BYTES, PENDING_HELLOS_MAX, Greeting
+from fingerpost.carrier.hello import HELLO_SECONDS_MAX, HELLO_SIZE_BYTES, PENDING_HELLOS_MAX, Greeting, end_oldest
 from fingerpost.carrier.links import Link, LinkCarrier
 from fingerpost.ids import PublicKey
 from fingerpost.limits import FRAME_SIZE_BYTES_MAX
@@ -60,8 +60,8 @@ class StreamCarrier(LinkCarrier):
 
     async def close(self) -> None:
         """End all links, hellos and what listens; returns within seconds, whatever peers do."""
-        for patience in self._hellos.values():
-            patience.reschedule(asyncio.get_running_loop().time())
+        while self._hellos:
+            end_oldest(self._hellos)
         await super().close()
 
     @abstractmethod
@@ -134,8 +134,7 @@ class StreamCarrier(LinkCarrier):
         """Return the admitted identity that the opener proves in time, or None; a refusal is counted."""
         if len(self._hellos) >= PENDING_HELLOS_MAX:
             # The oldest goes: whoever floods cannot keep an honest peer out, who needs one round trip.
-            oldest = next(iter(self._hellos.values()))
-            oldest.reschedule(asyncio.get_running_loop().time())
+            end_oldest(self._hellos)
         greeting = self._greeting(self._channel_key or self._options.identity.public_key)
         try:
             async with asyncio.timeout(HELLO_SECONDS_MAX) as patience:
@@ -157,7 +156,7 @@ class StreamCarrier(LinkCarrier):
         except OSError:
             self._counts.refuse("hello-missing")
         finally:
-            del self._hellos[stream]
+            self._hellos.pop(stream, None)
         return None
 
     def _greeting(self, listener_key: bytes, **challenge: bytes) -> Greeting:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fingerpost import __version__
-from fingerpost.cli import ask, confirm, demo, emit, keys, packet, sim, store, template, verify
+from fingerpost.cli import ask, codebook, confirm, demo, emit, keys, node, packet, sim, store, template, verify
 
 _ABOUT = """Learn from each other's outcomes without moving data.
 
@@ -65,6 +65,7 @@ _template = new_group("Draft, check and read templates: the schema that nodes ag
 _template.command("infer")(template.infer)
 _template.command("check")(template.check)
 _template.command("show")(template.show)
+_template.command("codebook")(codebook.codebook)
 app.add_typer(_template, name="template")
 
 app.command("demo")(demo.demo)
@@ -72,6 +73,14 @@ app.command("emit")(emit.emit)
 app.command("ask")(ask.ask)
 app.command("confirm")(confirm.confirm)
 app.command("verify")(verify.verify)
+
+_node = new_group("Run a node that stays, and look after it.")
+_node.command("init")(node.init)
+_node.command("run")(node.run)
+_node.command("status")(node.status)
+_node.command("peers")(node.peers)
+_node.command("stop")(node.stop)
+app.add_typer(_node, name="node")
 
 _packet = new_group("Show and verify packets in a file.")
 _packet.command("show")(packet.show)

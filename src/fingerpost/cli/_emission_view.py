@@ -27,7 +27,10 @@ ROWS_SHOWN_MAX = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmissionView:
-    """The packets of one table. ``packet_ids`` (hex, in the order of the rows) is None in a dry run."""
+    """The packets of one table.
+
+    ``packet_ids`` (hex, in the order of the rows) and ``holders`` (other nodes that keep them) are None in a dry run.
+    """
 
     template: Template
     table: Table
@@ -37,6 +40,7 @@ class EmissionView:
     size_bytes: int
     example: SignedPacket | None
     packet_ids: Sequence[str] | None = None
+    holders: int | None = None
     file: Path | None = None
 
     @property
@@ -89,6 +93,7 @@ class EmissionView:
             "stays": self.stays(),
             "example": packet_document(self.example, self.template) if self.example else None,
             "packet_ids": list(self.packet_ids) if self.packet_ids is not None else None,
+            "holders": self.holders,
             "file": str(self.file) if self.file else None,
         }
 
@@ -131,6 +136,8 @@ def print_emission(out: Output, view: EmissionView, place: Home) -> None:
         ("signatures", f"{view.signatures:,}, one a batch of up to {BATCH_PACKETS_MAX}"),
         ("kept in", place.store),
     ]
+    if view.holders:
+        facts.append(("and by", count_text(view.holders, "other node")))
     if view.skipped:
         facts.append(("left out", count_text(view.skipped, "row")))
     if view.file is not None:

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fingerpost.cli._node import node_of
 from fingerpost.cli._notes import noted
 from fingerpost.cli._options import HomeOption, JsonOption, SetOption, TemplateOption, home_of, named_values
 from fingerpost.cli._output import Output
 from fingerpost.cli._templates import chosen_template
 from fingerpost.cli._words import count_text
 from fingerpost.cli.store import require_store
-from fingerpost.errors import RecordError, StoreError, TableError, TemplateError, UsageError
+from fingerpost.errors import DaemonError, RecordError, StoreError, TableError, TemplateError, UsageError
 
 if TYPE_CHECKING:
-    from fingerpost.node.facade import Node
+    from fingerpost.cli._node import AnyNode
     from fingerpost.synthesis import Answer
     from fingerpost.template import Template
 
@@ -59,7 +60,7 @@ class RowFormat(StrEnum):
         "skipped": "rows left out because they do not fit the template",
         "receipt": "where --receipt wrote the evidence; null without it",
     },
-    errors=(TemplateError, RecordError, TableError, StoreError, UsageError),
+    errors=(TemplateError, RecordError, TableError, StoreError, DaemonError, UsageError),
     examples=(
         "fingerpost ask --set age=61 --set sex=male --receipt answer.receipt",
         "fingerpost ask --csv patients.csv --format csv --output answers.csv",
@@ -94,7 +95,8 @@ def ask(
 ) -> None:
     """Ask what happened elsewhere in situations like this one: estimate, interval, who says so, or "not enough".
 
-    Answers come from the packets in the store of this node; the question leaves no trace outside it.
+    Answers come from the packets in the store of this node, which answers itself when it runs; the question leaves no
+    trace outside it.
     """
     out = Output(as_json=json)
     place = home_of(home)
@@ -103,10 +105,8 @@ def ask(
     where = named_values(conditions or [], "--condition")
     _check_use(chosen, situation, table=table, output=output, receipt=receipt, conditions=where)
     require_store(place)
-    from fingerpost.node.facade import Node
-
     rows = _readable_rows(chosen, table, skip_bad_rows=skip_bad_rows) if table is not None else None
-    with Node(chosen, home=place.root) as node:
+    with node_of(place, chosen) as node:
         answers = [node.ask(situation, conditions=where)] if rows is None else _ask_rows(out, node, rows)
         if receipt is not None:
             _save_receipt(node, answers[0], receipt)
@@ -184,7 +184,7 @@ def _readable_rows(template: "Template", file: Path, *, skip_bad_rows: bool) -> 
     return _Rows(columns=kept, numbers=numbers, skipped=len(bad))
 
 
-def _ask_rows(out: Output, node: "Node", rows: _Rows) -> "list[Answer]":
+def _ask_rows(out: Output, node: "AnyNode", rows: _Rows) -> "list[Answer]":
     answers: list[Answer] = []
     total = len(rows.numbers)
     with out.progress("Asking", total=total) as advance:
@@ -195,7 +195,7 @@ def _ask_rows(out: Output, node: "Node", rows: _Rows) -> "list[Answer]":
     return answers
 
 
-def _save_receipt(node: "Node", answer: "Answer", file: Path) -> None:
+def _save_receipt(node: "AnyNode", answer: "Answer", file: Path) -> None:
     from fingerpost.files import write_atomically
 
     write_atomically(file, node.receipt(answer).to_bytes())

@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fingerpost.cli._emitted import Progress, read_progress, write_progress
+from fingerpost.cli._node import node_of
 from fingerpost.cli._notes import noted
 from fingerpost.cli._options import HomeOption, JsonOption, SetOption, home_of, named_values
 from fingerpost.cli._output import Output
 from fingerpost.cli._templates import keep_template
 from fingerpost.cli._words import date_text, today
-from fingerpost.errors import KeyFileError, ReceiptError, RecordError, StoreError, TemplateError, UsageError
+from fingerpost.errors import (
+    DaemonError,
+    KeyFileError,
+    ReceiptError,
+    RecordError,
+    StoreError,
+    TemplateError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from fingerpost.synthesis import Answer
@@ -28,7 +37,7 @@ if TYPE_CHECKING:
         "inside": "whether a number lies where the answer expected nine in ten outcomes; null for a level",
         "packet_id": "64 hex digits: the packet that tells it to others",
     },
-    errors=(ReceiptError, RecordError, TemplateError, KeyFileError, StoreError, UsageError),
+    errors=(ReceiptError, RecordError, TemplateError, KeyFileError, StoreError, DaemonError, UsageError),
     examples=("fingerpost confirm answer.receipt --set age=61 --set sex=male --outcome yes",),
 )
 def confirm(
@@ -49,7 +58,6 @@ def confirm(
 
     Give the same fields as in the question: a receipt holds its fingerprint only, and they are checked against that.
     """
-    from fingerpost.node.facade import Node
     from fingerpost.node.identity import load_identity
     from fingerpost.synthesis.receipt import RECEIPT_SIZE_BYTES_MAX, Receipt, verify_receipt
     from fingerpost.template import outcome_code, outcome_value, parse_template
@@ -71,7 +79,7 @@ def confirm(
         )
     load_identity(place)
     value = outcome_value(template, outcome_code(template, outcome))
-    with Node(template, home=place.root) as node:
+    with node_of(place, template) as node:
         confirmation = node.confirm(answer, situation=situation, outcome=value, action=action)
     keep_template(template, place)
     write_progress(place, digest, Progress(rows=1, total=1, day=today()))

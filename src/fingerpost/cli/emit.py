@@ -1,19 +1,19 @@
 """``fingerpost emit``: from a table of your own to signed packets, after a look at what would leave."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from fingerpost.cli._emitted import Progress, read_progress, table_digest, write_progress
+from fingerpost.cli._node import node_of
 from fingerpost.cli._notes import noted
 from fingerpost.cli._options import HomeOption, JsonOption, TemplateOption, home_of
 from fingerpost.cli._output import Output
 from fingerpost.cli._templates import chosen_template, keep_template
 from fingerpost.cli._words import count_text, date_text, today
-from fingerpost.cli.store import open_store
 from fingerpost.errors import (
+    DaemonError,
     KeyFileError,
     RecordError,
     StoreError,
@@ -48,9 +48,10 @@ if TYPE_CHECKING:
         "stays": "what does not leave this node, one text each",
         "example": "the first packet decoded, with the keys of 'fingerpost packet show --json'; null without packets",
         "packet_ids": "64 hex digits each, in the order of the rows; null in a dry run",
+        "holders": "other nodes that keep the packets too; null in a dry run, 0 when no node runs in this home",
         "file": "where --output wrote the packets; null without it",
     },
-    errors=(TemplateError, TableError, RecordError, KeyFileError, StoreError, UsageError),
+    errors=(TemplateError, TableError, RecordError, KeyFileError, StoreError, DaemonError, UsageError),
     examples=(
         "fingerpost emit ours.csv --template template.toml --dry-run",
         "fingerpost emit ours.csv --template template.toml --output packets.bin",
@@ -77,6 +78,8 @@ def emit(
     json: JsonOption = False,
 ) -> None:
     """Turn each row of a table into a signed packet of 512 bytes and keep it in the store of this node.
+
+    A node that runs in this home does it, and hands the packets to the other holders too.
 
     Either all rows fit the template, or nothing is emitted, unless --skip-bad-rows says otherwise. After an
     interruption the same command goes on where it stopped.
@@ -184,7 +187,6 @@ def _emit(
 ) -> "EmissionView":
     from fingerpost.cli._emission_view import EmissionView
     from fingerpost.files import write_atomically
-    from fingerpost.node.facade import Node
     from fingerpost.node.identity import load_identity
     from fingerpost.packet import decode
 
@@ -194,7 +196,7 @@ def _emit(
         out, template, table, place, digest, skip_bad_rows=skip_bad_rows, again=again
     )
     total = first + len(next(iter(columns.values())))
-    with out.progress("Emitting", total=total) as advance, Node(template, home=place.root) as node:
+    with out.progress("Emitting", total=total) as advance, node_of(place, template) as node:
         advance(first)
         shown = first
 
@@ -206,7 +208,8 @@ def _emit(
 
         keep_template(template, place, source=source)
         emission = node.emit_table(columns, progress=note)
-    packets = _stored_packets(place, emission.packet_ids)
+        wanted = emission.packet_ids if output is not None else emission.packet_ids[:1]
+        packets = node.find_packets(wanted).tobytes()
     if output is not None:
         write_atomically(output, packets)
     return EmissionView(
@@ -218,6 +221,7 @@ def _emit(
         size_bytes=emission.size_bytes,
         example=decode(packets[:PACKET_SIZE_BYTES]) if packets else None,
         packet_ids=emission.packet_ids,
+        holders=emission.holders,
         file=output,
     )
 
@@ -261,11 +265,3 @@ def _rows_to_emit(
         out.note(f"an earlier emission was interrupted: going on behind the first {count_text(first_row, 'row')}")
     good = np.array([row for row in range(table.rows) if row + 1 not in bad], np.int64)[first_row:]
     return {name: column.take(good) for name, column in table.columns.items()}, problems, first_row
-
-
-def _stored_packets(place: "Home", packet_ids: Sequence[str]) -> bytes:
-    import numpy as np
-
-    ids = np.frombuffer(bytes.fromhex("".join(packet_ids)), np.uint8).reshape(-1, 32)
-    with open_store(place) as store:
-        return store.get(ids).tobytes()

@@ -123,8 +123,9 @@ def infer(
         "space_id": "32 hex digits: covers the situation, the encoder and the bits; fingerprints of one space compare",
         "data_class": "non_personal, personal or undeclared",
         "profile": "the privacy profile its packets leave under",
-        "cell_bits": "the first bits of a fingerprint that make its cell; 0 is one cell",
+        "cell_bits": "2 to the power of this is the number of cells",
         "group_bits": "the first bits of a cell that make its group, which has its own holders; 0 is one group",
+        "codebook": "whether cells lie around prototypes; otherwise they are the first bits of a fingerprint",
         "fields": "how many fields a situation has",
         "coordinates": "how many integers a situation is encoded as",
         "packet": "the byte budget of an observation: part, bytes; 512 in all",
@@ -152,6 +153,7 @@ def check(
                 **_id_document(template),
                 "cell_bits": template.cell_bits,
                 "group_bits": template.group_bits,
+                "codebook": bool(template.codebook),
                 "fields": len(template.situation),
                 "coordinates": template.encoded_width,
                 "packet": [{"part": part, "bytes": size} for part, size in parts],
@@ -186,8 +188,9 @@ def check(
         "conditions": "name and levels of each",
         "fingerprint_bits": "length of the fingerprint",
         "sketch": "whether packets carry a sketch",
-        "cell_bits": "the first bits of a fingerprint that make its cell; 0 is one cell",
+        "cell_bits": "2 to the power of this is the number of cells",
         "group_bits": "the first bits of a cell that make its group, which has its own holders; 0 is one group",
+        "codebook": "whether cells lie around prototypes; otherwise they are the first bits of a fingerprint",
         "ttl_days": "how many days holders keep a packet",
         "half_life_days": "after how many days a packet counts half; 0 is never",
         "canonical": "the canonical text that the ids are made from",
@@ -221,6 +224,7 @@ def show(
                 "sketch": template.sketch,
                 "cell_bits": template.cell_bits,
                 "group_bits": template.group_bits,
+                "codebook": bool(template.codebook),
                 "ttl_days": template.ttl_days,
                 "half_life_days": template.half_life_days,
                 "canonical": template.canonical.decode("utf-8"),
@@ -364,7 +368,8 @@ def _print_ids(out: Output, template: "Template") -> None:
 def _cells_text(template: "Template") -> str:
     """Say into how many parts packets are divided, and how many of these have holders of their own."""
     groups = 1 << template.group_bits
-    return f"{count_text(1 << template.cell_bits, 'cell')} in {count_text(groups, 'group')} of holders"
+    kind = ", by a codebook" if template.codebook else ""
+    return f"{count_text(1 << template.cell_bits, 'cell')} in {count_text(groups, 'group')} of holders{kind}"
 
 
 def _warnings(template: "Template") -> list[str]:

@@ -31,6 +31,7 @@ START_SECONDS_MAX = 20.0
 HEARTBEAT_SECONDS = 2.0
 SILENCE_SECONDS_MAX = 5.0  # after which a process that does not answer is replaced
 STOP_SECONDS_MAX = 5.0
+END_SECONDS_MAX = 1.0  # between the end of a process's output and that of the process
 BACK_OFF_SECONDS = 0.2  # before the first restart, doubled for each one that did not last
 BACK_OFF_SECONDS_MAX = 15.0
 LASTED_SECONDS = 30.0  # a process that ran so long was sound: back-off starts anew
@@ -88,6 +89,12 @@ class ChildProcess:
 
     async def end(self) -> int:
         """Kill the process, if it still runs, and forget it; return how it ended."""
+        if (
+            self.gone.is_set()
+        ):  # It is ending by itself: a signal now may take its status away from asyncio, which warns.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(END_SECONDS_MAX):
+                    await self._process.wait()
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         status = await self._process.wait()

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.errors import RecordError, UsageError
-from fingerpost.fingerprint import Fingerprinter, cell_of
-from fingerpost.fingerprint.cells import probes
+from fingerpost.fingerprint import Fingerprinter, likely_cells
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.engine import Engine
 from fingerpost.synthesis import Answer, Query
@@ -37,8 +36,8 @@ def locate(
     encoded = encode_record(template, situation)[None, :]
     fingerprinter = engine.fingerprinter(template.template_id)
     (query,) = _queries(template, fingerprinter, encoded)
-    home = int(cell_of(np.frombuffer(query.fingerprint, np.uint8)[None, :], template)[0])
-    likely = probes(home, template, count=cells, flip_costs=fingerprinter.flip_costs(encoded)[0])
+    costs = fingerprinter.flip_costs(encoded)[0]
+    likely = likely_cells(query.fingerprint, template, count=cells, flip_costs=costs)
     return Situation(query=query, cells=tuple(likely.tolist()))
 
 

@@ -18,6 +18,7 @@ from fingerpost.node.finding import Finding
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.peers import Holder
 from fingerpost.node.post import Post
+from fingerpost.node.status import Connected, Watch
 from fingerpost.ports import Clock
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Connection:
         reach: Reach,
         identity: SignerIdentity,
         clock: Clock,
+        watch: Watch,
         changed: Callable[[], None],
     ) -> None:
         self._engine = engine
@@ -50,6 +52,7 @@ class Connection:
         self._reach = reach
         self._identity = identity
         self._clock = clock
+        self._watch = watch
         self._changed = changed
         self._carrier: Carrier | None = None
         self._directory: Directory | None = None
@@ -58,17 +61,21 @@ class Connection:
         self._addresses: dict[PublicKey, Address] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._knocked = asyncio.Event()
-        self.bytes_received = 0
-
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes of all frames that left so far."""
-        return 0 if self._post is None else self._post.bytes_sent
 
     @property
     def address(self) -> Address:
         """Where peers reach this node; empty once it is closed."""
         return Address(endpoint="") if self._carrier is None else self._carrier.address
+
+    def connected(self) -> Connected:
+        """Return the parts of this connection that a status tells of."""
+        return Connected(
+            network=self._reach,
+            carrier=self._carrier,
+            directory=self._directory,
+            addresses=self._addresses,
+            peers=self._engine.peers,
+        )
 
     async def open(self, *, state: Path | None) -> None:
         """Open carrier and directory, announce this node and find the others. Raises ``NetworkError``."""
@@ -83,7 +90,7 @@ class Connection:
             admits=self._reach.admits,
             clock=self._clock,
         )
-        self._post = Post(self._carrier, find=self._peer, unreachable=self._unreachable)
+        self._post = Post(self._carrier, find=self._peer, unreachable=self._unreachable, sent=self._sent)
         await self.find()
         pause = await self._announce(self._carrier, self._finding)
         for work in (self._read(self._carrier), self._keep_time(), self._keep_finding()):
@@ -124,6 +131,8 @@ class Connection:
             Holder(public_key=record.public_key, organisation=self._reach.organisation(record.public_key))
             for record in usable
         ]
+        own = self._engine.public_key
+        self._watch.listed({holder.public_key for holder in holders if holder.public_key != own})
         self._engine.know(holders, now=self._clock.now())
         self.flush()
 
@@ -142,7 +151,11 @@ class Connection:
     def _peer(self, public_key: PublicKey) -> Peer:
         return Peer(public_key=public_key, address=self._addresses.get(public_key))
 
+    def _sent(self, public_key: PublicKey, size_bytes: int) -> None:
+        self._watch.sent(public_key, size_bytes=size_bytes)
+
     def _unreachable(self, public_key: PublicKey) -> None:
+        self._watch.silent(public_key)
         self._engine.unreachable(public_key, now=self._clock.now())
         self.flush()
 
@@ -152,10 +165,11 @@ class Connection:
                 delivery = await carrier.receive()
             except NetworkError:
                 return
-            self.bytes_received += len(delivery.frame)
+            now = self._clock.now()
+            self._watch.heard(delivery.sender, size_bytes=len(delivery.frame), now=now)
             if delivery.sender not in self._addresses:
                 self._knocked.set()
-            self._engine.receive(delivery.frame, peer=delivery.sender, now=self._clock.now())
+            self._engine.receive(delivery.frame, peer=delivery.sender, now=now)
             self.flush()
             await asyncio.sleep(0)  # Frames that are here already must not keep everybody else waiting.
 

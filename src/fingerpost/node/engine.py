@@ -23,7 +23,7 @@ from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audi
 from fingerpost.node.emission import Observations, build_packets
 from fingerpost.node.events import Event, FrameRefused, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.fetching import Fetching
-from fingerpost.node.groups import Group
+from fingerpost.node.groups import Group, GroupStatus
 from fingerpost.node.haves import have_statement
 from fingerpost.node.holdings import Holdings, Taken
 from fingerpost.node.outbox import Outbox
@@ -209,6 +209,22 @@ class Engine:
         """Return what this node knows of each group of a template."""
         return [group for (owner, _), group in self._groups.items() if owner == template_id]
 
+    def group_status(self, template_id: TemplateId) -> tuple[GroupStatus, ...]:
+        """Return each group of a template that this node holds, or of which it has something."""
+        inventory = self._holdings.inventory(template_id)
+        return tuple(
+            GroupStatus(
+                number=group.number,
+                holders=group.current,
+                holds=group.holds,
+                complete=group.complete,
+                packets=len(inventory.shelf(group.number)),
+                digest=inventory.shelf(group.number).root(),
+            )
+            for group in self.groups(template_id)
+            if group.holds or len(inventory.shelf(group.number))
+        )
+
     def unsettled(self) -> int:
         """Return how many emissions, by group, wait for a holder."""
         return len(self._outbox)
@@ -308,6 +324,10 @@ class Engine:
         self._outbox.step(now=now)
         self._fetching.step(now=now)
         self._report_refreshes(now)
+
+    def expire(self, *, now: float) -> None:
+        """Drop what is over."""
+        self._holdings.expire(now)
 
     def frames_to_send(self) -> list[Outgoing]:
         """Return the frames that are due, oldest first, and forget them."""

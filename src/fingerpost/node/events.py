@@ -44,7 +44,8 @@ class Refreshed:
 class Fetched:
     """Question ``number`` to the holders is over: of ``asked`` holders these have answered.
 
-    ``complete`` says that some holder of each group called itself complete; ``attested`` that two holders of each group
+    ``complete`` says that so many holders of each group, this node among them if it is one, called themselves complete
+    that one of them has whatever was acknowledged before; ``attested`` that two holders of each group
     signed the same digests, so that neither left out what the other has. ``packet_ids`` are the nearest ones to a
     fingerprint, when that was the question.
     """

@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -137,6 +137,10 @@ class Node:
     def packets(self) -> npt.NDArray[np.void]:
         """Return every live packet that this node holds of its template, (n,) of ``fingerpost.packet.PACKET_DTYPE``."""
         return _run(self._node.packets())
+
+    def find_packets(self, ids: Sequence[str]) -> npt.NDArray[np.void]:
+        """Return the live packets with these ids (64 hex digits each), in their order, without those not here."""
+        return _run(self._node.find_packets(ids))
 
     def synchronise(self) -> int:
         """Fetch every packet that the network holds for the template; return how many were new here."""

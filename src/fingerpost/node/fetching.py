@@ -7,11 +7,12 @@ signs a digest of its cells without them all the same, it has been caught leavin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fingerpost.ids import PublicKey
-from fingerpost.limits import FRAME_PACKETS_MAX
+from fingerpost.limits import ACKNOWLEDGEMENTS, FRAME_PACKETS_MAX, REPLICAS
 from fingerpost.node.cache import CellCache
 from fingerpost.node.events import Fetched, HolderOmits
 from fingerpost.node.haves import cells_statement
@@ -34,6 +35,7 @@ from fingerpost.node.wire import (
 from fingerpost.packet import signature_holds
 
 HOLDERS_ASKED = 2  # of each group
+HOLDERS_FOR_ALL = REPLICAS - ACKNOWLEDGEMENTS + 1  # among as many there is one that has what was acknowledged
 LATE_SECONDS = 1.0  # after which one holder of each group is enough
 
 Report = Callable[[Fetched | HolderOmits], None]
@@ -247,15 +249,14 @@ class Fetching:
         if self._questions.pop(question.number, None) is None:
             return False
         answered = [visit for visit in question.visits if visit.answered]
-        complete = {visit.group for visit in answered if visit.complete}
+        complete = Counter(visit.group for visit in answered if visit.complete)
+        complete.update(group for group in question.groups if self._is_complete(question.template_id, group))
         self._report(
             Fetched(
                 number=question.number,
                 asked=len(question.visits),
                 answered=tuple(visit.peer for visit in answered),
-                complete=all(
-                    group in complete or self._is_complete(question.template_id, group) for group in question.groups
-                ),
+                complete=all(complete[group] >= HOLDERS_FOR_ALL for group in question.groups),
                 attested=all(self._agree(question, answered, group) for group in question.groups),
                 packet_ids=tuple(question.packet_ids),
             )

@@ -29,3 +29,20 @@ class Group:
     def complete(self) -> bool:
         """Whether this node holds the group and has compared with every holder within its reach."""
         return self.holds and not self.unheard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupStatus:
+    """One group of cells at one moment, as this node sees it.
+
+    ``holders`` are its current holders, this node among them if it ``holds`` the group. ``packets`` are here,
+    withdrawals included, and ``digest`` (16 bytes) is that of their ids: holders of the same packets have the same one.
+    ``complete`` says that this node holds the group and has compared it with every holder within its reach.
+    """
+
+    number: int
+    holders: tuple[PublicKey, ...]
+    holds: bool
+    complete: bool
+    packets: int
+    digest: bytes

@@ -9,6 +9,7 @@
     │   └── records/                 signed succession and revocation records, to be shown to anyone
     ├── templates/<template id>.toml
     ├── emitted/<digest>.json        how far each table was emitted, so that none counts twice
+    ├── control.json                 where the running node is, and the token it obeys (mode 0600)
     └── store/
 """
 
@@ -57,6 +58,11 @@ class Home:
     def store(self) -> Path:
         """The directory of the packet store."""
         return self.root / "store"
+
+    @property
+    def control_file(self) -> Path:
+        """What says where the running node of this home is."""
+        return self.root / "control.json"
 
     def template_file(self, template_id: bytes) -> Path:
         """Where the template with this id is kept."""

@@ -23,13 +23,14 @@ class Post:
         *,
         find: Callable[[PublicKey], Peer],
         unreachable: Callable[[PublicKey], None],
+        sent: Callable[[PublicKey, int], None],
     ) -> None:
         self._carrier = carrier
         self._find = find
         self._unreachable = unreachable
+        self._sent = sent
         self._queues: dict[PublicKey, deque[bytes]] = {}
         self._senders: dict[PublicKey, asyncio.Task[None]] = {}
-        self.bytes_sent = 0
         self.frames_dropped = 0
 
     def put(self, outgoing: Outgoing) -> None:
@@ -54,7 +55,7 @@ class Post:
             while queue:
                 frame = queue.popleft()
                 await self._carrier.send(frame, to=self._find(to))
-                self.bytes_sent += len(frame)
+                self._sent(to, len(frame))
         except NetworkError:
             queue.clear()
             self._unreachable(to)

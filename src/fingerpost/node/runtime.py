@@ -24,10 +24,13 @@ from fingerpost.node.connection import Connection
 from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
+from fingerpost.node.groups import GroupStatus
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
+from fingerpost.node.status import NodeStatus, Watch, read_status
 from fingerpost.packet import packet_ids
-from fingerpost.ports import Clock, Entropy
+from fingerpost.ports import Clock, Entropy, day_of
+from fingerpost.store.retention import compaction_due
 from fingerpost.synthesis.answer import Gathering
 from fingerpost.system import SystemClock, SystemEntropy
 from fingerpost.template import RowProblem, Template
@@ -77,13 +80,13 @@ class AsyncNode:
         *,
         clock: Clock,
         follow: bool,
-        close_store: Callable[[], None],
+        watch: Watch,
     ) -> None:
         self._engine = engine
         self._follow = follow
         self._template = template
         self._clock = clock
-        self._close_store = close_store
+        self._watch = watch
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
@@ -118,7 +121,7 @@ class AsyncNode:
             organisation="" if network is None else network.organisation(PublicKey(signer.public_key)),
         )
         engine.serve(value, follow=follow)
-        node = cls(engine, value, clock=clock, follow=follow, close_store=store.close)
+        node = cls(engine, value, clock=clock, follow=follow, watch=Watch(store=store))
         try:
             if network is not None:
                 state = None if root is None else root / "directory"
@@ -141,12 +144,12 @@ class AsyncNode:
     @property
     def bytes_received(self) -> int:
         """Bytes of all frames that arrived so far."""
-        return 0 if self._connection is None else self._connection.bytes_received
+        return self._watch.received_bytes
 
     @property
     def bytes_sent(self) -> int:
         """Bytes of all frames that left so far."""
-        return 0 if self._connection is None else self._connection.bytes_sent
+        return self._watch.sent_bytes
 
     @property
     def public_key(self) -> PublicKey:
@@ -261,9 +264,36 @@ class AsyncNode:
         """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""
         return asking.receipt(self._engine, self._template, answer, now=self._clock.now())
 
+    async def find_packets(self, ids: Sequence[str]) -> npt.NDArray[np.void]:
+        """Return the live packets with these ids (64 hex digits each), in their order, without those not here."""
+        return self._watch.store.get(np.frombuffer(bytes.fromhex("".join(ids)), np.uint8).reshape(-1, 32))
+
+    async def status(self, *, look_up: bool = False) -> NodeStatus:
+        """Return what this node holds, knows and has done; ``look_up`` asks the directory first who is there."""
+        if look_up and self._connection is not None:
+            await self._connection.find()
+        return read_status(
+            self._watch,
+            public_key=self.public_key,
+            template=self._template,
+            unsettled=self._engine.unsettled(),
+            connected=None if self._connection is None else self._connection.connected(),
+        )
+
+    async def tend(self) -> None:
+        """Drop what is expired, and rewrite the store when dead bytes have been in it for long enough."""
+        store, now = self._watch.store, self._clock.now()
+        self._engine.expire(now=now)
+        if compaction_due(store.stats(), day=day_of(now)):
+            store.compact(day_of(now))
+
     async def packets(self) -> npt.NDArray[np.void]:
         """Return every live packet that this node holds of its template, (n,) of ``fingerpost.packet.PACKET_DTYPE``."""
         return self._engine.packets(self._template.template_id, now=self._clock.now())
+
+    def groups(self) -> tuple[GroupStatus, ...]:
+        """Return the groups of cells that this node holds, or of which it has something."""
+        return self._engine.group_status(self._template.template_id)
 
     async def synchronise(self) -> int:
         """Fetch every packet that the network holds for the template; return how many were new here.
@@ -284,7 +314,7 @@ class AsyncNode:
         """Leave the network and close the store; calling it twice is harmless."""
         if self._connection is not None:
             await self._connection.close()
-        self._close_store()
+        self._watch.store.close()
 
     async def __aenter__(self) -> AsyncNode:
         return self
@@ -308,6 +338,7 @@ class AsyncNode:
             emitted = self._engine.emit(self._template.template_id, chunk, now=self._clock.now())
             for row, packet_id in zip(emitted.rows, packet_ids(emitted.packets), strict=True):
                 ids[start + int(row)] = packet_id.tobytes().hex()
+            self._watch.emitted(emitted.number, len(emitted.packets))
             reports.append(await self._report_of(emitted.number))
             size_bytes += emitted.packets.nbytes
             if progress is not None:
@@ -377,6 +408,7 @@ class AsyncNode:
 
     def _settle(self) -> None:
         while (event := self._engine.next_event()) is not None:
+            self._watch.note(event)
             if isinstance(event, (Acknowledged, Unacknowledged, Refreshed, Fetched)):
                 future = self._waiting.get(event.number)
                 if future is not None and not future.done():
@@ -391,6 +423,7 @@ class AsyncNode:
             reach=network,
             identity=identity,
             clock=self._clock,
+            watch=self._watch,
             changed=self._settle,
         )
         await self._connection.open(state=state)

@@ -125,7 +125,8 @@ class Gathering:
 
     ``mode`` is ``sync`` (the whole template is kept here), ``cells`` or ``direct``. Of ``holders_asked`` holders
     ``holders_answered`` did. ``attested`` says that two holders of every group signed the same digests of what they
-    keep, so that neither left out what the other has; ``complete`` that one of each had compared with all others.
+    keep, so that neither left out what the other has; ``complete`` that among those who answered for each group there
+    must be one that has whatever was acknowledged before.
     """
 
     mode: str

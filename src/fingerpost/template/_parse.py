@@ -54,6 +54,7 @@ _FIELD_KEYS = {
     "text": ("embedder",),
 }
 _SYNTAX_PLACE = re.compile(r" \(at line (\d+), column \d+\)$")
+_FINGERPRINT = re.compile(r"([0-9a-f]{16})+")
 _REQUIRED: Any = object()
 
 
@@ -145,8 +146,8 @@ def _template(top: _Table) -> Template:
     privacy.only(("profile",))
     retention.only(("ttl_days", "half_life_days"))
     fingerprint.only(("bits", "encoder", "salt", "sketch"))
-    cells.only(("kind", "bits", "group_bits"))
-    cells.one_of("kind", ("prefix",), default="prefix")
+    has_codebook = cells.one_of("kind", ("prefix", "codebook"), default="prefix") == "codebook"
+    cells.only(("kind", "bits", "group_bits", *(("prototypes",) if has_codebook else ())))
     if fingerprint.integer("encoder", default=ENCODER) != ENCODER:
         fingerprint.fail("encoder", "template-format", f"only encoder = {ENCODER} is known", hint="write encoder = 1")
     return top.build(
@@ -161,6 +162,7 @@ def _template(top: _Table) -> Template:
             fingerprint_bits=fingerprint.integer("bits", default=FINGERPRINT_BITS_DEFAULT),
             salt=fingerprint.integer("salt", default=0),
             sketch=fingerprint.raw("sketch", bool, "true or false", default=False),
+            codebook=_codebook(cells) if has_codebook else b"",
             cell_bits=cells.integer("bits", default=0),
             group_bits=cells.integer("group_bits", default=0),
             profile=_PROFILES[privacy.one_of("profile", tuple(_PROFILES), default="open")],
@@ -213,6 +215,18 @@ def _outcome(table: _Table) -> OutcomeField:
 def _condition(table: _Table, name: str) -> Condition:
     table.only(("levels",))
     return table.build(lambda: Condition(name=unicodedata.normalize("NFC", name), levels=table.levels()))
+
+
+def _codebook(table: _Table) -> bytes:
+    prototypes = table.raw("prototypes", list, 'a list of texts of hex digits, such as ["67c086…"]')
+    for prototype in prototypes:
+        if not isinstance(prototype, str) or not _FINGERPRINT.fullmatch(prototype):
+            hint = "write each as the lower-case hex digits of a fingerprint"
+            table.fail("prototypes", "template-codebook", f"{shown(prototype)} is no fingerprint", hint=hint)
+    if not prototypes or len({len(prototype) for prototype in prototypes}) > 1:
+        hint = "let fingerpost template codebook make it"
+        table.fail("prototypes", "template-codebook", "has no prototypes, or of different lengths", hint=hint)
+    return bytes.fromhex("".join(prototypes))
 
 
 class _Table:

@@ -14,6 +14,7 @@ from fingerpost.errors import TemplateError
 from fingerpost.ids import SpaceId, TemplateId
 from fingerpost.limits import (
     CELL_BITS_MAX,
+    CODEBOOK_BITS_MAX,
     CONDITIONS_MAX,
     ENCODED_WIDTH_MAX,
     FINGERPRINT_BITS_DEFAULT,
@@ -65,7 +66,8 @@ class Template:
     ``canonical`` is the template as deterministic JSON: one text per meaning, which ``parse_template`` reads back.
     ``template_id`` covers all of it, ``space_id`` only what fingerprints depend on (situation, encoder, bits, salt).
     Another ``salt`` draws another random projection for the same fields.
-    Cells that share their first ``group_bits`` bits have the same holders.
+    Cells that share their first ``group_bits`` bits have the same holders. With a ``codebook``, the fingerprints of
+    2^``cell_bits`` prototypes one after the other, a cell is what lies nearest to one of them.
     Raises ``TemplateError`` where parts contradict each other.
     """
 
@@ -81,6 +83,7 @@ class Template:
     salt: int = 0
     cell_bits: int = 0
     group_bits: int = 0
+    codebook: bytes = field(default=b"", repr=False)
     profile: Profile = Profile.OPEN
     ttl_days: int = TTL_DAYS_DEFAULT
     half_life_days: int = 0
@@ -96,6 +99,7 @@ class Template:
         _check_texts(self)
         _check_names(self)
         _check_numbers(self)
+        _check_codebook(self)
         _check_privacy(self)
         tree = _tree(self)
         parts = {key: tree["fingerprint"][key] for key in ("bits", "encoder", "salt")}
@@ -113,6 +117,11 @@ class Template:
             slices.append(slice(start, start + part.width))
             start += part.width
         return tuple(slices)
+
+    def prototypes(self) -> tuple[bytes, ...]:
+        """Return the fingerprint of each cell's prototype, by the number of the cell; none without a codebook."""
+        size_bytes = self.fingerprint_bits // 8
+        return tuple(self.codebook[start : start + size_bytes] for start in range(0, len(self.codebook), size_bytes))
 
     def observation_layout(self) -> PayloadLayout:
         """Return how the payload of one observation is laid out."""
@@ -283,6 +292,27 @@ def _check_numbers(template: Template) -> None:
             )
 
 
+def _check_codebook(template: Template) -> None:
+    if not template.codebook:
+        return
+    if not 1 <= template.cell_bits <= CODEBOOK_BITS_MAX:
+        raise TemplateError(
+            "template-value",
+            f"a codebook has 1 to {CODEBOOK_BITS_MAX} bits, not {template.cell_bits}",
+            hint="write bits = 10 for 1,024 prototypes",
+            field="cells.bits",
+        )
+    size_bytes = template.fingerprint_bits // 8
+    prototypes = template.prototypes()
+    if len(template.codebook) != size_bytes << template.cell_bits or len(set(prototypes)) < len(prototypes):
+        raise TemplateError(
+            "template-codebook",
+            f"the codebook is not {1 << template.cell_bits} different fingerprints of {template.fingerprint_bits} bits",
+            hint="let fingerpost template codebook make it",
+            field="cells.prototypes",
+        )
+
+
 def _check_privacy(template: Template) -> None:
     if template.data_class is DataClass.PERSONAL and template.profile is Profile.OPEN:
         raise TemplateError(
@@ -345,7 +375,9 @@ def _tree(template: Template) -> dict[str, Any]:
 
 def _cells_tree(template: Template) -> dict[str, Any]:
     """Return the cells; without group bits as it was written before there were any, so that old ids stay."""
-    tree = {"kind": "prefix", "bits": template.cell_bits}
+    tree: dict[str, Any] = {"kind": "prefix", "bits": template.cell_bits}
+    if template.codebook:
+        tree |= {"kind": "codebook", "prototypes": [prototype.hex() for prototype in template.prototypes()]}
     return tree | {"group_bits": template.group_bits} if template.group_bits else tree
 
 

@@ -230,7 +230,7 @@ async def _an_impostor_gets_nothing(bench: CarrierBench) -> None:
 
 
 async def _takes_for_a_peer(carrier: Carrier, number: int) -> None:
-    """Return once ``carrier`` takes an identity for proved that has opened nothing to it by name."""
+    """Return once ``carrier`` takes frames for an identity, which it does only when it holds it for proved."""
     while True:
         with suppress(NetworkError):
             await carrier.send(b"?", to=Peer(public_key=identity_key(number)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fingerpost.ids import PublicKey
 from fingerpost.limits import REPLICAS
 from fingerpost.node.asking import locate
 from fingerpost.node.audit import PROMISE_SECONDS
@@ -383,11 +382,13 @@ def test_a_packet_withdrawn_elsewhere_leaves_the_answer(town: Town) -> None:
     assert evidence_of(town, asker) == 9
 
 
-def test_what_a_lonely_node_knows_is_complete_only_as_far_as_it_holds_it_itself() -> None:
+def test_nothing_is_called_complete_on_the_word_of_one_holder() -> None:
     town = Town()
     town.add("a")
     town.engines["a"].handle_timer(now=town.now)
     alone = fetch(town, "a", all_cells(town))
-    assert (alone.asked, alone.attested, alone.complete) == (0, False, True)
-    town.engines["a"].group(town.template.template_id).unheard.add(PublicKey(signer_of("b").public_key))
-    assert not fetch(town, "a", all_cells(town)).complete
+    assert (alone.asked, alone.attested, alone.complete) == (0, False, False)
+    town.add("b")
+    town.run(3)
+    both = fetch(town, "a", all_cells(town))
+    assert (both.asked, both.attested, both.complete) == (1, False, True), "it counts itself"

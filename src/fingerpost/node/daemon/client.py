@@ -1,0 +1,205 @@
+"""Speaking to the running node of a home: the verbs of ``fingerpost.Node``, answered by another process."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from fingerpost.errors import DaemonError
+from fingerpost.node import asking
+from fingerpost.node.daemon.messages import (
+    ARROW,
+    JSON,
+    PACKETS_TOGETHER_MAX,
+    ROWS_TOGETHER_MAX,
+    arrow_of_columns,
+    read_error,
+)
+from fingerpost.node.emission import observation
+from fingerpost.node.runtime import Confirmation, Emission
+from fingerpost.packet import PACKET_DTYPE
+from fingerpost.synthesis.answer_reading import read_answer
+from fingerpost.synthesis.receipt import Receipt
+from fingerpost.template import RowProblem, Template
+
+if TYPE_CHECKING:
+    from fingerpost.node.daemon.presence import Presence
+    from fingerpost.synthesis import Answer
+
+ANSWER_SECONDS_MAX = 600.0
+ANSWERED_TOGETHER = 256
+BODY_SIZE_BYTES_MAX = 16_777_216  # half of what the server takes: rows are halved until they fit
+RESPONSE_SIZE_BYTES_MAX = 268_435_456
+
+
+class DaemonClient:
+    """Sends requests to one running node, each on a connection of its own."""
+
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
+
+    @property
+    def process(self) -> int:
+        """The process that the node runs in."""
+        return self._presence.process
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that process still runs."""
+        return self._presence.is_alive
+
+    @property
+    def url(self) -> str:
+        """Where the node serves, without a path."""
+        host = f"[{self._presence.host}]" if ":" in self._presence.host else self._presence.host
+        return f"http://{host}:{self._presence.port}"
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return the document at a path. Raises the error that the node answers with, and ``DaemonError``."""
+        return self._document(self.request("GET", path))
+
+    def post(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a document and return the one that is answered. Raises as ``get`` does."""
+        return self._document(self.request("POST", path, body=json.dumps(document).encode()))
+
+    def post_table(self, path: str, columns: Mapping[str, Any], **options: str) -> dict[str, Any]:
+        """Send the columns of a table and return the document that is answered. Raises as ``get`` does."""
+        target = f"{path}?{urlencode(options)}"
+        return self._document(self.request("POST", target, body=arrow_of_columns(columns), content_type=ARROW))
+
+    def request(self, method: str, target: str, *, body: bytes = b"", content_type: str = JSON) -> bytes:
+        """Return the body of the response to one request.
+
+        Raises ``DaemonError``: ``daemon-unreachable``, ``daemon-answer``; else the error that the node answers with.
+        """
+        where = self._presence
+        connection = http.client.HTTPConnection(where.host, where.port, timeout=ANSWER_SECONDS_MAX)
+        headers = {"Authorization": f"Bearer {where.token}", "Content-Type": content_type}
+        try:
+            connection.request(method, target, body=body or None, headers=headers)
+            response = connection.getresponse()
+            content = response.read(RESPONSE_SIZE_BYTES_MAX + 1)
+        except (OSError, http.client.HTTPException) as error:
+            raise DaemonError(
+                "daemon-unreachable",
+                f"the running node (process {where.process}) gives no answer: {error or type(error).__name__}",
+                hint="look into its log; what it has acknowledged before is kept",
+            ) from None
+        finally:
+            connection.close()
+        if len(content) > RESPONSE_SIZE_BYTES_MAX:
+            raise _nonsense("it is too large")
+        if response.status != 200:
+            raise read_error(self._document(content).get("error", {}))
+        return content
+
+    @staticmethod
+    def _document(content: bytes) -> dict[str, Any]:
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise _nonsense(str(error)) from None
+        if not isinstance(document, dict):
+            raise _nonsense("it is no JSON object")
+        return document
+
+
+class RemoteNode:
+    """The running node as one sees it who asks and tells; see ``fingerpost.Node`` for what each verb does and raises.
+
+    Every verb raises ``UsageError`` (``template-not-served``) when the node speaks another template.
+    """
+
+    def __init__(self, client: DaemonClient, template: Template) -> None:
+        self._client = client
+        self._template = template
+        self._id = template.template_id.hex()
+
+    def emit_table(self, columns: Mapping[str, Any], *, progress: Callable[[int, int], None] | None = None) -> Emission:
+        """Tell the outcomes of a table, in parts; each part is durable when ``progress`` is called."""
+        rows = len(next(iter(columns.values())))
+        done, size_bytes, holders, acknowledged = 0, 0, None, True
+        ids: list[str] = []
+        problems: list[RowProblem] = []
+        while done < rows:
+            part = _first_rows(columns, start=done)
+            found = self._client.post_table("/v1/emit", part, template_id=self._id)
+            ids += found["packet_ids"]
+            problems += msgspec.convert(found["problems"], list[RowProblem])
+            size_bytes += found["bytes"]
+            holders = found["holders"] if holders is None else min(holders, found["holders"])
+            acknowledged &= found["acknowledged"]
+            done += len(next(iter(part.values())))
+            if progress is not None:
+                progress(done, rows)
+        return Emission(
+            packet_ids=tuple(ids),
+            problems=tuple(problems),
+            size_bytes=size_bytes,
+            holders=holders or 0,
+            acknowledged=acknowledged,
+        )
+
+    def ask(self, situation: Mapping[str, object], *, conditions: Mapping[str, object] | None = None) -> Answer:
+        """Return what happened elsewhere in situations like this one."""
+        question = {"situation": dict(situation), "conditions": dict(conditions or {}), "template_id": self._id}
+        return read_answer(self._client.post("/v1/ask", question)["answers"][0])
+
+    def ask_table(self, columns: Mapping[str, Any]) -> list[Answer]:
+        """Return an answer for each row of a table."""
+        rows, answers = len(next(iter(columns.values()))), list["Answer"]()
+        for start in range(0, rows, ANSWERED_TOGETHER):
+            part = {name: column[start : start + ANSWERED_TOGETHER] for name, column in columns.items()}
+            found = self._client.post_table("/v1/ask", part, template_id=self._id)
+            answers += [read_answer(answer) for answer in found["answers"]]
+        return answers
+
+    def confirm(
+        self, answer: Answer, *, situation: Mapping[str, object], outcome: object, action: object = None
+    ) -> Confirmation:
+        """Tell how the situation of an answer turned out."""
+        observation(self._template, situation, outcome=outcome, action=action)  # Raises what one record alone would.
+        row = {**situation, self._template.outcome.name: outcome}
+        if self._template.action is not None:
+            row[self._template.action.name] = action
+        found = self._client.post("/v1/emit", {"rows": [row], "template_id": self._id})
+        return Confirmation(packet_id=found["packet_ids"][0], log_loss=asking.log_loss(answer, outcome))
+
+    def receipt(self, answer: Answer) -> Receipt:
+        """Return the evidence of an answer."""
+        body = json.dumps({"answer": answer.as_dict(), "template_id": self._id}).encode()
+        return Receipt.from_bytes(self._client.request("POST", "/v1/receipt", body=body))
+
+    def find_packets(self, ids: Sequence[str]) -> npt.NDArray[np.void]:
+        """Return the live packets with these ids (64 hex digits each), in their order, without those not there."""
+        parts = [
+            self._client.request("POST", "/v1/packets", body=json.dumps({"packet_ids": part}).encode())
+            for start in range(0, len(ids), PACKETS_TOGETHER_MAX)
+            if (part := list(ids[start : start + PACKETS_TOGETHER_MAX]))
+        ]
+        return np.frombuffer(b"".join(parts), PACKET_DTYPE)
+
+
+def _first_rows(columns: Mapping[str, Any], *, start: int) -> dict[str, Any]:
+    """Return as many rows from ``start`` on as fit into one request."""
+    count = ROWS_TOGETHER_MAX
+    while True:
+        part = {name: column[start : start + count] for name, column in columns.items()}
+        if count == 1 or len(arrow_of_columns(part)) <= BODY_SIZE_BYTES_MAX:
+            return part
+        count //= 2
+
+
+def _nonsense(what: str) -> DaemonError:
+    return DaemonError(
+        "daemon-answer",
+        f"the running node's answer cannot be read: {what}",
+        hint="is it of the same version as this command?",
+    )
