@@ -76,12 +76,14 @@ class WithoutOutbox(Engine):
         number = super()._put_out(template_id, packets, now)
         ids = packet_ids(packets)
         held = [
-            self.group(TemplateId(template_id), self._inventory(template_id).group_of(row.tobytes()) or 0).holds
+            self.group(
+                TemplateId(template_id), self._holdings.inventory(template_id).group_of(row.tobytes()) or 0
+            ).holds
             for row in ids
         ]
         gone = ids[~np.array(held, np.bool_)]
         self._store.drop(gone, day=0)
-        self._inventory(template_id).remove(row.tobytes() for row in gone)
+        self._holdings.inventory(template_id).remove(row.tobytes() for row in gone)
         return number
 
 
@@ -114,14 +116,13 @@ def _no_outbox() -> Iterator[Parts]:
 
 @contextlib.contextmanager
 def _newcomers_agree_with_each_other() -> Iterator[Parts]:
-    look = replication.Replication.look
+    def end(self: Any, group: Any, peer: Any, now: float, *, heard: bool) -> None:
+        if heard:  # One other holder that has the same, be it as new as this one, is enough.
+            group.unheard.clear()
+        original(self, group, peer, now, heard=heard)
 
-    def look_at_current_only(self: Any, group: Any, **arguments: Any) -> bool:
-        changed = look(self, group, **arguments)
-        group.unheard &= set(group.current)
-        return changed
-
-    with patch.object(replication.Replication, "look", look_at_current_only):
+    original = replication.Replication._end
+    with patch.object(replication.Replication, "_end", end):
         yield Parts()
 
 
@@ -162,6 +163,7 @@ PLANTED: dict[str, Callable[[], contextlib.AbstractContextManager[Parts]]] = {
     "acknowledge before durable": _acknowledge_before_durable,
     "only one acknowledgement": _one_acknowledgement,
     "no outbox": _no_outbox,
+    "newcomers complete by agreeing with each other": _newcomers_agree_with_each_other,
     "let go before every holder has it": _let_go_before_haves,
     "packet id over the batch proof": _id_over_the_proof,
 }

@@ -51,7 +51,7 @@ def test_every_fault_happens_in_some_seed() -> None:
 
 def test_faults_that_were_planned_do_happen() -> None:
     counts: Counter[str] = Counter()
-    for seed in (2, 11, 19, 24, 31, 33, 55):
+    for seed in (3, 39, 42, 71, 126):
         counts.update(run_seed(seed).counts)
     for name in HAPPENS:
         assert counts[name], f"{name} never happened"

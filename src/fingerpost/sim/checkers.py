@@ -156,7 +156,7 @@ class LivenessChecker:
         holders: dict[int, list[Station]] = {}
         problems = []
         for told in self._ledger.owed(now=now, slack_seconds=slack_seconds):
-            group = told.cell >> self._template.cell_bits
+            group = told.cell >> (self._template.cell_bits - self._template.group_bits)
             if group not in holders:
                 ranked = rank(group_key(self._template.template_id, group), live)
                 chosen = first_of_each_organisation(ranked, count=REPLICAS, organisations=organisations)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from fingerpost.limits import STORE_QUOTA_PACKETS_DEFAULT
+from fingerpost.limits import STORE_QUOTA_PACKETS_DEFAULT, STORE_SIZE_BYTES_DEFAULT
 from fingerpost.store._memory import MemoryDisk, MemoryStore
 from fingerpost.store.base import Ids, Packets, Problem, StoreStats, Verdicts
 
@@ -82,9 +82,15 @@ class SimulatedDisk:
 class SimulatedStore:
     """The ``PacketStore`` of one node on its simulated disk."""
 
-    def __init__(self, disk: SimulatedDisk, *, quota_packets: int = STORE_QUOTA_PACKETS_DEFAULT) -> None:
+    def __init__(
+        self,
+        disk: SimulatedDisk,
+        *,
+        quota_packets: int = STORE_QUOTA_PACKETS_DEFAULT,
+        size_bytes_max: int = STORE_SIZE_BYTES_DEFAULT,
+    ) -> None:
         self._disk = disk
-        self._store = MemoryStore(disk.content, quota_packets=quota_packets)
+        self._store = MemoryStore(disk.content, quota_packets=quota_packets, size_bytes_max=size_bytes_max)
 
     @property
     def generation(self) -> int:

@@ -53,7 +53,8 @@ class Faults:
         self.are_on = True
         self.crashes = 0
         self.partitions = 0
-        self.last_at = schedule.now  # when something last broke, came or went
+        self.last_at = schedule.now  # when something last broke, or was mended
+        self.joined_at = schedule.now
 
     def step(self) -> None:
         """Let the faults of one step happen."""
@@ -177,5 +178,5 @@ class Faults:
         self._schedule.after(self._chance.between(*SPLIT_SECONDS), heal)
 
     def _add(self) -> None:
-        self.last_at = self._schedule.now
+        self.joined_at = self._schedule.now
         self._join()

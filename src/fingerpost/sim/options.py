@@ -14,9 +14,10 @@ from fingerpost.sim.chance import Chance
 
 NODES_MIN = 4  # three holders of a group and somebody who is none
 NODES_MAX = 50
-NODES_DRAWN = (5, 8)
-STEPS_DEFAULT = 24
+NODES_DRAWN = (5, 7)
+STEPS_DEFAULT = 20
 STEPS_MAX = 100_000
+QUIET_SEEDS = 0.15  # in which nothing breaks
 LOSSES_MAX = 2  # what any packet has to survive at once
 
 # Two clocks differ by at most 200 s: beyond 240 s a reader takes every record of a directory for expired.
@@ -85,6 +86,7 @@ class Plan:
     withdrawals: float
     lie: Lie
     bad_emitter: bool
+    asks_after_joins: int  # by anybody, in the first seconds of a newcomer
     long_pauses: float  # of minutes, in which records of the dead expire and old holders let go
 
     @classmethod
@@ -99,10 +101,12 @@ class Plan:
         def sometimes(probability: float, low: float, high: float) -> float:
             return chance.between(low, high) if chance.happens(probability) else 0.0
 
+        if chance.happens(QUIET_SEEDS):
+            return cls._quiet(chance, options)
         lies = [Lie.NONE] * 4 + [lie for lie in Lie if lie is not Lie.NONE]
         return cls(
             nodes=options.nodes if options.nodes is not None else chance.integer(*NODES_DRAWN),
-            group_bits=0,
+            group_bits=chance.one_of((0, 0, 1, 1, 2)),
             organisations=chance.happens(0.2),
             followers=chance.one_of((0.0, 0.0, 0.3, 1.0)),
             near_midnight=chance.happens(0.15),
@@ -123,7 +127,38 @@ class Plan:
             withdrawals=sometimes(0.4, 0.05, 0.2),
             lie=chance.one_of(lies),
             bad_emitter=chance.happens(0.3),
-            long_pauses=sometimes(0.25, 0.02, 0.06),
+            asks_after_joins=0,
+            long_pauses=sometimes(0.2, 0.02, 0.06),
+        )
+
+    @classmethod
+    def _quiet(cls, chance: Chance, options: SimulationOptions) -> Plan:
+        """Draw the plan of a network in which nothing breaks and newcomers come in crowds: it owes complete answers."""
+        return cls(
+            nodes=options.nodes if options.nodes is not None else chance.integer(*NODES_DRAWN),
+            group_bits=chance.integer(0, 1),
+            organisations=False,
+            followers=0.0,
+            near_midnight=False,
+            latency_seconds=chance.between(0.02, 0.4),
+            slow_frames=0.1,
+            broken_links=0.0,
+            mangled_frames=0.0,
+            clocks=chance.happens(0.5),
+            clock_turns=0.0,
+            partitions=0.0,
+            restarts=0.0,
+            torn_writes=0.0,
+            losses=0.0,
+            losses_at_acknowledgement=0.0,
+            joins=0.15,
+            leaves=0.0,
+            turnover=False,
+            withdrawals=0.05,
+            lie=Lie.NONE,
+            bad_emitter=chance.happens(0.3),
+            asks_after_joins=3,
+            long_pauses=0.0,
         )
 
 

@@ -13,7 +13,8 @@ from typing import TypeVar
 from fingerpost.directory.record import HolderRecord
 from fingerpost.ids import PublicKey
 from fingerpost.limits import ANNOUNCE_SECONDS, RECORD_LIFETIME_SECONDS_DEFAULT, STORE_QUOTA_PACKETS_DEFAULT
-from fingerpost.node.engine import Engine, Event
+from fingerpost.node.engine import Engine
+from fingerpost.node.events import Event
 from fingerpost.node.peers import Holder
 from fingerpost.packet import Signer
 from fingerpost.sim.adversary import ForgetfulStore, Liar
@@ -46,7 +47,7 @@ class Surroundings:
     parts: Parts
     admits: Callable[[PublicKey], bool]
     heard: Callable[[Station, Event], None]
-    sent: Callable[[Station, bytes], None]
+    sent: Callable[[Station, bytes, PublicKey], None]
     stopped: Callable[[Station], None]
     restarted: Callable[[Station], None]
 
@@ -217,7 +218,7 @@ class Station:
     def _send(self, frame: bytes, to: PublicKey) -> None:
         if self.endpoint is None:
             return
-        self._around.sent(self, frame)
+        self._around.sent(self, frame, to)
         self._around.network.send(frame, sender=self.endpoint, to=to)
 
     def _plan_timer(self, engine: Engine) -> None:

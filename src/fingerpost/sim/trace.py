@@ -17,13 +17,17 @@ class Trace:
         self._last: deque[str] = deque(maxlen=EVENTS_KEPT)
         self.events = 0
 
-    def note(self, now: float, who: str, what: str, *, content: bytes = b"") -> None:
-        """Note that ``what`` happened to ``who`` at ``now`` (seconds); ``content`` counts, but is not shown."""
+    def note(self, now: float, who: str, what: str, *, content: bytes = b"", is_routine: bool = False) -> None:
+        """Note that ``what`` happened to ``who`` at ``now`` (seconds).
+
+        ``content`` counts for the digest, but is not shown; what is routine would crowd out the rest, and is not kept.
+        """
         line = f"{now - self._start:12.6f} {who:<4} {what}"
         self._digest.update(line.encode())
         self._digest.update(content)
-        self._last.append(line)
         self.events += 1
+        if not is_routine:
+            self._last.append(line)
 
     @property
     def digest(self) -> str:

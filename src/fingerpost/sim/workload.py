@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
+from fingerpost.ids import PublicKey
+from fingerpost.node.asking import Situation, locate
 from fingerpost.node.emission import NONCE_SIZE_BYTES
-from fingerpost.node.engine import Engine, Refreshed
-from fingerpost.node.outbox import Acknowledged
+from fingerpost.node.engine import Engine
+from fingerpost.node.events import Acknowledged, Fetched, HolderOmits, Refreshed
 from fingerpost.node.wire import Offer, encode_message
 from fingerpost.packet import Kind, Packet, Payload, Withdrawn, encode, packet_ids, sign_batch
 from fingerpost.ports import SECONDS_PER_DAY, day_of
@@ -26,6 +29,10 @@ from fingerpost.template import Template
 EMISSION_PACKETS_MAX = 6
 COMPLETE_PEERS = 2  # holders that a refresh must have heard for its answer to count as complete
 INCOMPLETE = "a complete answer misses nothing"
+ONLY_LIARS = "only liars are accused"
+NEAREST = 8
+CELLS_ASKED_MAX = 3
+ANSWERED_IN_EARNEST = 0.1  # of all answers
 
 Asked = tuple[str, int, int]  # a station, its process and the number that its engine gave
 
@@ -34,9 +41,10 @@ Asked = tuple[str, int, int]  # a station, its process and the number that its e
 class Question:
     """An ask under way. ``owed`` is what a complete answer must have, None when a fault was active at its start."""
 
-    station: Station
+    mode: str
+    where: Situation
     asked_at: float
-    owed: list[bytes] | None
+    owed: list[Told] | None
 
 
 class Workload:
@@ -52,7 +60,8 @@ class Workload:
         template: Template,
         durability: DurabilityChecker,
         soundness: SoundnessChecker,
-        is_calm: Callable[[], bool],
+        is_calm: Callable[..., bool],
+        station_of: Callable[[PublicKey], Station],
     ) -> None:
         self._schedule = schedule
         self._trace = trace
@@ -62,12 +71,14 @@ class Workload:
         self._durability = durability
         self._soundness = soundness
         self._is_calm = is_calm
+        self._station_of = station_of
         self._emissions: dict[Asked, list[bytes]] = {}
         self._questions: dict[Asked, Question] = {}
         self._withdrawals: list[tuple[Station, bytes]] = []
         self.answers = 0
         self.complete_answers = 0
         self.emissions = 0
+        self.caught = 0
 
     @property
     def open_questions(self) -> int:
@@ -147,42 +158,84 @@ class Workload:
         return ids
 
     def ask(self, station: Station) -> None:
-        """Let a user ask; the answer comes as an event."""
-        owed = [told.packet_id for told in self.owed()] if self._is_calm() else None
-        asked_at = self._schedule.now
+        """Let a user ask, in one of the three modes; the answer comes as an event."""
+        template_id, chance, asked_at = self._template.template_id, self._chance, self._schedule.now
+        mode = chance.one_of(("sync", "cells", "cells", "direct") if station.follows else ("cells", "cells", "direct"))
+        cells = tuple(chance.some_of(range(1 << self._template.cell_bits), chance.integer(1, CELLS_ASKED_MAX)))
+        warmth = chance.integer(0, 100)
+        owed = self.owed() if self._is_calm(joins_count=mode == "sync") else None
 
         def begin(engine: Engine, now: float) -> None:
-            number = engine.refresh(self._template.template_id, now=now)
-            self._questions[station.name, station.process, number] = Question(
-                station=station, asked_at=asked_at, owed=owed
-            )
-            self._trace.note(asked_at, station.name, f"asks as {number}")
+            where = locate(engine, self._template, {"warmth": warmth})
+            where = replace(where, cells=(*dict.fromkeys((*where.cells, *cells)),))
+            if mode == "sync":
+                number = engine.refresh(template_id, now=now)
+            elif mode == "cells":
+                number = engine.fetch_cells(template_id, where.cells, now=now)
+            else:
+                fingerprint = where.query.fingerprint
+                number = engine.fetch_nearest(template_id, fingerprint, cells=where.cells, count=NEAREST, now=now)
+            question = Question(mode=mode, where=where, asked_at=asked_at, owed=owed)
+            self._questions[station.name, station.process, number] = question
+            self._trace.note(asked_at, station.name, f"asks as {number}: {mode}")
 
         station.act(begin)
 
-    def answered(self, station: Station, event: Refreshed) -> None:
-        """Take in that a question can be answered now, and look at what it would be answered from."""
+    def answered(self, station: Station, event: Refreshed | Fetched) -> None:
+        """Take in that a question can be answered now, answer it, and look at what that rests on."""
         engine, now = station.engine, self._schedule.now
         question = self._questions.pop((station.name, station.process, event.number), None)
-        self._trace.note(now, station.name, f"is answered {event.number} by {event.peers} holders")
+        self._trace.note(now, station.name, f"can answer {event.number}")
         if question is None or engine is None or not station.is_honest:
             return
-        packets = [row.tobytes() for row in engine.packets(self._template.template_id, now=station.clock.now())]
+        behind = self._behind_answer(engine, question, event, now=station.clock.now())
         self.answers += 1
-        self._soundness.check_answer(packets, where=station.name, now=now)
-        if question.owed is None or event.peers < COMPLETE_PEERS or not self._is_calm():
-            return
+        self._soundness.check_answer((row.tobytes() for row in behind), where=station.name, now=now)
+        if isinstance(event, Fetched):
+            is_complete, joins_count = event.complete and question.mode == "cells", False
+        else:
+            is_complete, joins_count = event.peers >= COMPLETE_PEERS, True
+        if is_complete and question.owed is not None and self._is_calm(joins_count=joins_count):
+            self._check_complete(station, question, {row.tobytes() for row in packet_ids(behind)})
+
+    def _behind_answer(
+        self, engine: Engine, question: Question, event: Refreshed | Fetched, *, now: float
+    ) -> npt.NDArray[np.void]:
+        """Return the packets that an answer rests on; now and then answer in earnest, which takes longer."""
+        template_id, cells = self._template.template_id, question.where.cells
+        if question.mode == "cells":
+            synthesizer = engine.synthesizer_of_cells(template_id, cells, conditions={}, now=now)
+        elif isinstance(event, Fetched):
+            synthesizer = engine.synthesizer_of_packets(template_id, event.packet_ids, conditions={}, now=now)
+        else:
+            synthesizer = engine.synthesizer(template_id, conditions={}, now=now)
+        if self._chance.happens(ANSWERED_IN_EARNEST):
+            synthesizer.ask(question.where.query)
+        return engine.packets_behind(template_id, synthesizer.evidence_digest, now=now)
+
+    def omitted(self, station: Station, event: HolderOmits) -> None:
+        """Take in that a holder was caught leaving packets out. Raises ``ViolationError`` when it is honest."""
+        accused = self._station_of(event.peer)
+        self._trace.note(self._schedule.now, station.name, f"catches {accused.name} leaving packets out")
+        self.caught += 1
+        if station.is_honest and accused.is_honest:
+            raise ViolationError(ONLY_LIARS, f"{station.name} says that {accused.name} leaves packets out")
+
+    def _check_complete(self, station: Station, question: Question, found: set[bytes]) -> None:
         self.complete_answers += 1
-        found = {
-            row.tobytes() for row in packet_ids(engine.packets(self._template.template_id, now=station.clock.now()))
-        }
         still_owed = {told.packet_id for told in self.owed()}
-        missing = [each for each in question.owed if each in still_owed and each not in found]
+        cells = question.where.cells if question.mode == "cells" else range(1 << self._template.cell_bits)
+        missing = [
+            told.packet_id.hex()[:12]
+            for told in question.owed or ()
+            if told.cell in cells and told.packet_id in still_owed and told.packet_id not in found
+        ]
         if missing:
+            waited = self._schedule.now - question.asked_at
             raise ViolationError(
                 INCOMPLETE,
-                f"{station.name} asked {now - question.asked_at:.1f} s ago, is answered by {event.peers} holders and "
-                f"misses {len(missing)} of {len(question.owed)}: {', '.join(each.hex()[:12] for each in missing[:3])}",
+                f"{station.name} asked {waited:.1f} s ago ({question.mode}), has {len(found)} packets and misses "
+                f"{len(missing)} that were acknowledged before: {', '.join(missing[:3])}",
             )
 
     def forget(self, station: Station) -> None:

@@ -6,8 +6,7 @@ import numpy as np
 
 from fingerpost.ids import PublicKey
 from fingerpost.node.emission import build_packets
-from fingerpost.node.engine import Event, Refreshed
-from fingerpost.node.outbox import Acknowledged
+from fingerpost.node.events import Acknowledged, Event, Fetched, HolderOmits, Refreshed
 from fingerpost.node.wire import Offer, encode_message
 from fingerpost.packet import Signer
 from fingerpost.ports import SECONDS_PER_DAY, day_of
@@ -37,10 +36,12 @@ TTL_DAYS = 30
 STEP_SECONDS = 2.5  # between two things that users do, on average
 PAUSE_SECONDS = 330.0  # a long pause: longer than a record of the directory lives
 OPENING_SECONDS = 8.0  # until the first nodes have found each other
+SOON_SECONDS = 5.0  # after a newcomer came, others ask: it may hold their group, and have nothing yet
 CHECK_SECONDS = 5.0
 CALM_SECONDS = 30.0  # without a fault, until the network owes complete answers
 WHOLE_SECONDS = 20.0  # behind a loss, until another look at whether every packet is whole again
 LIVENESS_SECONDS = 420.0  # for everything to be well again once faults have stopped: more than a record lives
+ROUTINE = ("beat", "compare", "compared")  # frames that come all the time
 EVENTS_MAX_PER_SECOND = 5_000  # of virtual time; an engine that needs more goes round in circles
 
 
@@ -65,6 +66,7 @@ class World:
         self.ledger = Ledger()
         self.stations: list[Station] = []
         self.members: set[PublicKey] = set()
+        self._names: dict[PublicKey, str] = {}
         self._around = self._surroundings(parts or Parts())
         self._durability = DurabilityChecker(self.ledger, self.stations)
         self._soundness = SoundnessChecker(self.stations, self.template, members=self.members)
@@ -79,6 +81,7 @@ class World:
             durability=self._durability,
             soundness=self._soundness,
             is_calm=self._is_calm,
+            station_of=lambda key: next(each for each in self.stations if each.public_key == key),
         )
         self._less_on_disk = False
         self._looks = 0
@@ -135,6 +138,7 @@ class World:
             "withdrawals": len(self.ledger.withdrawn),
             "answers": self.workload.answers,
             "complete_answers": self.workload.complete_answers,
+            "caught": self.workload.caught,
         }
 
     def _surroundings(self, parts: Parts) -> Surroundings:
@@ -161,7 +165,7 @@ class World:
             self.workload.withdraw(station, among=running)
         elif self.chance.happens(0.7):
             self.workload.emit(station)
-        elif station.follows:
+        else:
             self.workload.ask(station)
 
     def _pass(self, seconds: float) -> None:
@@ -206,7 +210,7 @@ class World:
             if not problems and not asked and self._is_calm():
                 asked = True
                 for station in self.stations:
-                    if station.is_running and station.follows:
+                    if station.is_running:
                         self.workload.ask(station)
                 continue
             if not problems and asked:
@@ -233,11 +237,12 @@ class World:
             self._check_tables(station)
         self.trace.note(self.schedule.now, "", f"ends with {len(self.ledger.acknowledged)} packets acknowledged")
 
-    def _is_calm(self) -> bool:
-        """Say whether no fault is active, and none was for a while."""
+    def _is_calm(self, *, joins_count: bool = True) -> bool:
+        """Say whether no fault is active, and none was for a while; newcomers are none, unless ``joins_count``."""
+        last_at = max(self.faults.last_at, self.faults.joined_at if joins_count else 0.0)
         return (
             not self.network.is_split
-            and self.schedule.now - self.faults.last_at >= CALM_SECONDS
+            and self.schedule.now - last_at >= CALM_SECONDS
             and all(each.is_lost or (each.is_running and each.is_honest) for each in self.stations)
         )
 
@@ -258,22 +263,35 @@ class World:
         station.disk.when_less = self._note_less
         self.stations.append(station)
         self.members.add(station.public_key)
+        self._names[station.public_key] = name
         return station
 
     def _join(self) -> Station:
         station = self._add_station(lie=Lie.NONE)
         station.start()
+        for _ in range(self.plan.asks_after_joins):
+            self.schedule.after(self.chance.between(0, SOON_SECONDS), self._somebody_asks)
         return station
+
+    def _somebody_asks(self) -> None:
+        running = [each for each in self.stations if each.is_running]
+        if running:
+            self.workload.ask(self.chance.one_of(running))
 
     def _hear(self, station: Station, event: Event) -> None:
         if isinstance(event, Acknowledged):
             packet_ids = self.workload.acknowledged(station, event)
             self.faults.after_acknowledgement(station, packet_ids)
-        elif isinstance(event, Refreshed):
+        elif isinstance(event, Refreshed | Fetched):
             self.workload.answered(station, event)
+        elif isinstance(event, HolderOmits):
+            self.workload.omitted(station, event)
 
-    def _note_frame(self, station: Station, frame: bytes) -> None:
-        self.trace.note(self.schedule.now, station.name, f"sends {len(frame)} bytes", content=frame)
+    def _note_frame(self, station: Station, frame: bytes, to: PublicKey) -> None:
+        kind = _kind_of(frame)
+        name = self._names.get(to, "?")
+        what = f"sends {name} {kind}, {len(frame)} bytes"
+        self.trace.note(self.schedule.now, station.name, what, content=frame, is_routine=kind in ROUTINE)
         if station.is_honest:
             self._limits.check_frame(frame, sender=station.name)
 
@@ -313,3 +331,10 @@ class World:
             frame = encode_message(Offer(number=chance.integer(1, 2**40), packets=packets.tobytes()))
             for other in chance.some_of([each for each in running if each is not station], 3):
                 station.hand_over(frame, other.public_key)
+
+
+def _kind_of(frame: bytes) -> str:
+    """Return the tag of a message, which comes first in its frame; a hostile frame may have none."""
+    if frame[1:6] != b"\xa4type" or len(frame) < 8:
+        return "no message"
+    return frame[7 : 7 + (frame[6] & 0x1F)].decode("ascii", "replace")
