@@ -25,7 +25,14 @@ from typing import TYPE_CHECKING
 import faiss
 import numpy as np
 
-from bench._figures import Figure, bootstrap_interval, is_quick, write_figures
+from bench._figures import (
+    Figure,
+    bootstrap_interval,
+    interleaved_seconds,
+    is_quick,
+    median_figure,
+    write_figures,
+)
 from bench._routing_places import Town
 from bench._routing_plots import plot_routing
 from bench._routing_sets import RealSet, read_sets
@@ -53,6 +60,7 @@ NEAREST = 64
 TIES_READ = 512  # of the ranking by brute force, so that equal distances at its end count alike
 PACKET_ID_SIZE_BYTES = 32
 SEED = 0
+TIMED_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +110,8 @@ def main() -> None:
             for one in sets
             if (template := templates[one.name]) is not None
         }
+        if scheme.startswith("codebook"):
+            figures.append(cells_a_second(scheme, next(iter(seen.values())).template))
         for name, count in nodes.items():
             packets = count * PACKETS_A_NODE
             for looked_into in PROBES:
@@ -253,6 +263,15 @@ def load_skew(name: str, seen: Mapping[str, Seen], packets: int, town: Town) -> 
             }
     finest = {set_name: by_group_bits[str(GROUP_BITS)]["skew"] for set_name, by_group_bits in detail.items()}
     return Figure(name=name, value=max(finest.values()), unit="ratio", detail={"sets_by_group_bits": detail})
+
+
+def cells_a_second(scheme: str, template: Template) -> Figure:
+    """Return how many fingerprints find their cell in a second of one core."""
+    rows = np.random.default_rng(SEED).integers(0, 256, (TIMED_ROWS, template.fingerprint_bits // 8), dtype=np.uint8)
+    seconds = interleaved_seconds({"cells": lambda: cell_of(rows, template)}, rounds=5)["cells"]
+    rates = [TIMED_ROWS / each for each in seconds]
+    detail = {"template_bytes": len(template.canonical)}
+    return median_figure(f"cells_a_second_{scheme}", rates, unit="1/s", detail=detail)
 
 
 def lookups(name: str, town: Town) -> Figure:

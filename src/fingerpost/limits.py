@@ -37,7 +37,7 @@ FINGERPRINT_BITS_DEFAULT = 256
 CELL_BITS_MAX = 32
 CODEBOOK_BITS_MAX = 12  # 4,096 prototypes of 256 bits are a quarter of the largest template
 GROUP_BITS_SERVED_MAX = 12  # 4,096 groups: a node works out the holders of each whenever one comes or goes
-PROBES_DEFAULT = 8  # cells that a question looks into
+PROBES_DEFAULT = 16  # cells that a question looks into
 
 CONDITIONS_MAX = 16
 LEVELS_MAX = 4_096

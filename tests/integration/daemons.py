@@ -78,6 +78,7 @@ class Place:
     """One node's folder: home, template, table and configuration; its daemon when it runs."""
 
     folder: Path
+    public_key: str
     members: list[str]
     bootstrap: list[str]
     more: str = ""
@@ -92,17 +93,13 @@ class Place:
         identity = create_identity(Home(folder / "home"), entropy=SystemEntropy(), day=20_000)
         (folder / "pumps.toml").write_text(TEMPLATE)
         (folder / "pumps.csv").write_text("\n".join(ROWS) + "\n")
-        return cls(folder=folder, members=[identity.public_key.hex()], bootstrap=bootstrap or [], more=more)
+        key = identity.public_key.hex()
+        return cls(folder=folder, public_key=key, members=[key], bootstrap=bootstrap or [], more=more)
 
     @property
     def home(self) -> Home:
         """The home of the node."""
         return Home(self.folder / "home")
-
-    @property
-    def public_key(self) -> str:
-        """The node's own key in hex."""
-        return self.members[0]
 
     def start(self, *, extra: dict[str, str] | None = None) -> dict[str, Any]:
         """Start the daemon and wait until it says that it is ready; return what it says."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -16,7 +17,15 @@ from typing import Any
 
 import pytest
 
+from fingerpost.carrier.base import Address, Peer
+from fingerpost.directory.region import Region
+from fingerpost.errors import NetworkError
+from fingerpost.files import load_template
+from fingerpost.ids import node_id
 from fingerpost.node.daemon.presence import read_presence
+from fingerpost.node.network import Network
+from fingerpost.system import SystemClock
+from fingerpost.testing.channel_identities import NumberedIdentity
 from tests.integration.daemons import ROWS, SECONDS_MAX, Place, children_of, is_running
 
 
@@ -111,6 +120,10 @@ def test_two_nodes_find_each_other_and_what_one_is_told_the_other_answers(place:
     assert "live" in first.call("node", "peers").out.splitlines()[1].split()
     told = second.call("node", "status", "--json").document
     assert (told["emitted_packets"], told["acknowledged_packets"]) == (100, 0), "two nodes are too few for that"
+    for mode in ("cells", "direct"):
+        asked = first.call("ask", "--set", "pressure=9.1", "--set", "model=B", "--mode", mode, "--json")
+        gathering = asked.document["answers"][0]["gathering"]
+        assert (gathering["mode"], gathering["holders_asked"], gathering["holders_answered"]) == (mode, 1, 1)
     answer = first.call("ask", "--set", "pressure=9.1", "--set", "model=B", "--json").document["answers"][0]
     assert {level["level"]: level["probability"] for level in answer["levels"]}["failed"] > 0.7
     second.end(signal.SIGKILL)
@@ -119,6 +132,26 @@ def test_two_nodes_find_each_other_and_what_one_is_told_the_other_answers(place:
     assert lonely.document["holders"] == 0
     status = first.call("node", "status", "--json").document
     assert (status["pending_packets"], status["live_peers"]) == (50, 0)
+
+
+def test_a_node_that_is_stopped_takes_its_record_out_of_the_directory(place: Callable[..., Place]) -> None:
+    first = place("first")
+    others = [place(name, bootstrap=[f"127.0.0.1:{first.dht_port}"]) for name in ("second", "newcomer")]
+    members = [node.public_key for node in (first, *others)]
+    for node in (first, *others):
+        node.members = members
+
+    def found_by(node: Place) -> set[str]:
+        return {peer["public_key"] for peer in node.call("node", "peers", "--json").document["peers"]}
+
+    first.start()
+    second, newcomer = others
+    second.start()
+    wait_until(lambda: found_by(first) == {second.public_key})
+    assert second.end() == 0
+    newcomer.start()
+    wait_until(lambda: found_by(newcomer) != set())
+    assert found_by(newcomer) == {first.public_key}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -226,7 +259,56 @@ def test_without_the_right_token_nothing_is_told_or_done(place: Callable[..., Pl
     assert [line["message"] for line in node.log() if line["level"] == "warning"] == [
         f"refused a request: token ({times} times so far)" for times in (1, 2, 4, 8)
     ]
+    assert "token" in node.call("node", "status").out.splitlines()[-1]
     assert node.end() == 0
+
+
+def test_a_stranger_and_a_member_that_talks_nonsense_are_counted_and_logged(place: Callable[..., Place]) -> None:
+    node = place()
+    member, stranger = NumberedIdentity(1), NumberedIdentity(2)
+    node.members.append(member.public_key.hex())
+    node.start()
+    asyncio.run(talk_nonsense(node, member))
+    asyncio.run(talk_nonsense(node, stranger))
+
+    def refused(layer: str) -> dict[str, int]:
+        counts: dict[str, int] = node.call("node", "status", "--json").document["refused"][layer]
+        return counts
+
+    wait_until(lambda: refused("frame") == {"frame-invalid": 2})
+    wait_until(lambda: "not-admitted" in refused("carrier"))
+    told = [line["message"] for line in node.log() if line["level"] == "warning"]
+    name = node_id(member.public_key).hex()
+    assert f"refused from {name}: frame-invalid (2 times so far)" in told
+    assert any("not-admitted" in line for line in told)
+    assert node.call("emit", "pumps.csv").status == 0
+    (peer,) = node.call("node", "peers", "--json").document["peers"]
+    assert (peer["public_key"], peer["endpoint"]) == (member.public_key.hex(), "")
+
+
+async def talk_nonsense(node: Place, identity: NumberedIdentity) -> None:
+    """Send two frames that are no message to a node, as ``identity``; whether they arrive is for the node to say."""
+    network = Network(
+        network_id="test",
+        members=None,
+        directory_settings={"bootstrap": [node.ready["directory_endpoint"]]},
+    )
+    carrier = await network.open_carrier(identity)
+    directory = await network.open_directory(clock=SystemClock(), state=None)
+    try:
+        region = Region(template_id=load_template(node.folder / "pumps.toml").template_id)
+        async with asyncio.timeout(SECONDS_MAX):
+            while not (found := await directory.find(region)):
+                pass
+        address = Address(endpoint=found[0].endpoint, channel_key=found[0].channel_key)
+        with contextlib.suppress(NetworkError, TimeoutError):
+            for frame in (b"nonsense", b"\x00" * 100_000):
+                await carrier.send(frame, to=Peer(public_key=found[0].public_key, address=address))
+            async with asyncio.timeout(1.0):  # Nothing is answered to nonsense.
+                await carrier.receive()
+    finally:
+        await directory.close()
+        await carrier.close()
 
 
 def test_requests_that_make_no_sense_are_refused_by_name(place: Callable[..., Place]) -> None:
@@ -336,7 +418,7 @@ def test_a_table_is_resumed_through_a_running_node_where_it_was_interrupted(plac
     node.start()
     emitted = node.call("emit", "long.csv", "--json")
     assert emitted.status == 0, emitted.err
-    assert emitted.document["packets"] == 20_000
+    assert (emitted.document["packets"], emitted.document["bytes"]) == (20_000, 20_000 * 512)
     assert len(set(emitted.document["packet_ids"])) == 20_000
     (note,) = [path for path in node.home.emitted.iterdir() if json.loads(path.read_text())["total"] == 20_000]
     note.write_text(json.dumps(json.loads(note.read_text()) | {"rows": 19_990}))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fingerpost.limits import PROBES_DEFAULT
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fingerpost.node.daemon.client import DaemonClient
     from fingerpost.node.home import Home
-    from fingerpost.node.runtime import Confirmation, Emission
+    from fingerpost.node.runtime import Confirmation, Emission, Mode
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
     from fingerpost.template import Template
@@ -23,7 +25,15 @@ class AnyNode(Protocol):
         """Tell the outcomes of a whole table, columns by name."""
         ...
 
-    def ask(self, situation: Mapping[str, object], *, conditions: Mapping[str, object] | None = None) -> Answer:
+    def ask(
+        self,
+        situation: Mapping[str, object],
+        *,
+        conditions: Mapping[str, object] | None = None,
+        mode: Mode | None = None,
+        cells: int = PROBES_DEFAULT,
+        tells_situation: bool = False,
+    ) -> Answer:
         """Return what happened elsewhere in situations like this one."""
         ...
 

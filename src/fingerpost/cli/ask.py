@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fingerpost.cli._node import node_of
+from fingerpost.cli._node import node_of, running_node
 from fingerpost.cli._notes import noted
 from fingerpost.cli._options import HomeOption, JsonOption, SetOption, TemplateOption, home_of, named_values
 from fingerpost.cli._output import Output
@@ -18,9 +18,11 @@ from fingerpost.cli._templates import chosen_template
 from fingerpost.cli._words import count_text
 from fingerpost.cli.store import require_store
 from fingerpost.errors import DaemonError, RecordError, StoreError, TableError, TemplateError, UsageError
+from fingerpost.limits import PROBES_DEFAULT
 
 if TYPE_CHECKING:
     from fingerpost.cli._node import AnyNode
+    from fingerpost.node.runtime import Mode
     from fingerpost.synthesis import Answer
     from fingerpost.template import Template
 
@@ -35,6 +37,29 @@ ReceiptOption = Annotated[
         help="Save the answer with its evidence, for 'fingerpost verify'.",
         show_default=False,
     ),
+]
+
+
+class AskMode(StrEnum):
+    """What leaves a node that asks: nothing about the situation, its cells, or its fingerprint."""
+
+    SYNC = "sync"
+    CELLS = "cells"
+    DIRECT = "direct"
+
+    @property
+    def literal(self) -> "Mode":
+        """The mode as the node takes it."""
+        return self.value
+
+
+ModeOption = Annotated[
+    AskMode | None,
+    typer.Option("--mode", help="What leaves this node; only where one runs in this home.", show_default=False),
+]
+CellsOption = Annotated[int, typer.Option("--cells", min=1, help="How many cells --mode cells looks into.")]
+TellsOption = Annotated[
+    bool, typer.Option("--tells-situation", help="Let --mode direct tell a holder a personal situation.")
 ]
 
 
@@ -54,7 +79,8 @@ class RowFormat(StrEnum):
         "answers": "one each, in order: template_id, template_name, outcome_name, kind (category or number), levels "
         "(level, probability, low, high) or number (mean, mean_low, mean_high, low, high, unit), confidence, "
         "effective_sample_size, packets, records, node_count, nodes, agreement, nearest, carriers, actions, pair_sums, "
-        "abstained, reason and warnings (code, text), query, conditions, day, settings, explanation, calculator, "
+        "abstained, reason and warnings (code, text), query, conditions, day, settings, gathering (mode, "
+        "holders_asked, holders_answered, attested, complete), explanation, calculator, "
         "version; every low and high bounds a 90 % interval",
         "rows": "the row of the table (from 1) behind each answer; null without --csv",
         "skipped": "rows left out because they do not fit the template",
@@ -88,6 +114,9 @@ def ask(
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Leave out rows of --csv that do not fit the template.")
     ] = False,
+    mode: ModeOption = None,
+    cells: CellsOption = PROBES_DEFAULT,
+    tells_situation: TellsOption = False,
     receipt: ReceiptOption = None,
     template: TemplateOption = None,
     home: HomeOption = None,
@@ -95,8 +124,8 @@ def ask(
 ) -> None:
     """Ask what happened elsewhere in situations like this one: estimate, interval, who says so, or "not enough".
 
-    Answers come from the packets in the store of this node, which answers itself when it runs; the question leaves no
-    trace outside it.
+    Answers come from the packets in the store of this node, which answers itself when it runs. Unless --mode says so,
+    a node that keeps the whole template tells nobody what is asked.
     """
     out = Output(as_json=json)
     place = home_of(home)
@@ -104,10 +133,15 @@ def ask(
     situation = named_values(settings or [], "--set")
     where = named_values(conditions or [], "--condition")
     _check_use(chosen, situation, table=table, output=output, receipt=receipt, conditions=where)
+    _check_mode(mode, table=table, runs=running_node(place) is not None)
     require_store(place)
     rows = _readable_rows(chosen, table, skip_bad_rows=skip_bad_rows) if table is not None else None
     with node_of(place, chosen) as node:
-        answers = [node.ask(situation, conditions=where)] if rows is None else _ask_rows(out, node, rows)
+        if rows is None:
+            how = None if mode is None else mode.literal
+            answers = [node.ask(situation, conditions=where, mode=how, cells=cells, tells_situation=tells_situation)]
+        else:
+            answers = _ask_rows(out, node, rows)
         if receipt is not None:
             _save_receipt(node, answers[0], receipt)
     if json:
@@ -151,6 +185,15 @@ def _check_use(
         )
     if table is None and output is not None:
         raise UsageError("bad-usage", "--output goes with --csv", hint="save one answer with --receipt or --json")
+
+
+def _check_mode(mode: AskMode | None, *, table: Path | None, runs: bool) -> None:
+    if mode is not None and (table is not None or not runs):
+        raise UsageError(
+            "bad-usage",
+            "--mode is about one situation, asked by a node that runs in this home",
+            hint="start one: fingerpost node run; without it answers come from the store of this home",
+        )
 
 
 def _readable_rows(template: "Template", file: Path, *, skip_bad_rows: bool) -> _Rows:

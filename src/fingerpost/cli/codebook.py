@@ -59,18 +59,14 @@ def codebook(
     from fingerpost.files import load_template, read_table, write_atomically
     from fingerpost.fingerprint import Fingerprinter
     from fingerpost.fingerprint.codebook import make_codebook
-    from fingerpost.template import DataClass, encode_table
+    from fingerpost.template import encode_table
 
     out = Output(as_json=json)
     if output.exists() and not force:
         raise UsageError("file-exists", f"{output} already exists", hint="choose another file, or say --force")
     template = load_template(file)
-    if template.data_class is not DataClass.NON_PERSONAL and not public:
-        raise UsageError(
-            "codebook-personal",
-            f"the template {template.name!r} is not declared non-personal, and prototypes are public",
-            hint="use public rows, and say --public",
-        )
+    if not public:
+        _require_non_personal(template)
     read = read_table(table)
     encoded, problems = encode_table(template, read.columns, rows=read.rows)
     bad = {problem.row - 1 for problem in problems}
@@ -80,21 +76,24 @@ def codebook(
     text = _with_cells(file, made)
     write_atomically(output, text)
     if json:
-        out.document(
-            {
-                "file": str(output),
-                "template_id": made.template_id.hex(),
-                "rows": len(fingerprints),
-                "rows_left_out": len(bad),
-                "cell_bits": bits,
-                "group_bits": group_bits,
-            }
-        )
+        counts = {"rows": len(fingerprints), "rows_left_out": len(bad), "cell_bits": bits, "group_bits": group_bits}
+        out.document({"file": str(output), "template_id": made.template_id.hex(), **counts})
         return
     out.title(f"{output}: {count_text(1 << bits, 'cell')} in {count_text(1 << group_bits, 'group')} of holders")
     if bad:
         out.warning(f"{count_text(len(bad), 'row')} left out, since they do not fit the template")
     out.next_step(f"fingerpost template check {output}")
+
+
+def _require_non_personal(template: "Template") -> None:
+    from fingerpost.template import DataClass
+
+    if template.data_class is not DataClass.NON_PERSONAL:
+        raise UsageError(
+            "codebook-personal",
+            f"the template {template.name!r} is not declared non-personal, and prototypes are public",
+            hint="use public rows, and say --public",
+        )
 
 
 def _with_cells(file: Path, made: "Template") -> str:

@@ -74,6 +74,12 @@ def ask_table(
     return synthesizer.ask_many(_queries(template, engine.fingerprinter(template.template_id), encoded))
 
 
+def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, object]]:
+    """Return the rows of a table, columns by name, as situations."""
+    plain = {name: column.to_pylist() if hasattr(column, "to_pylist") else column for name, column in columns.items()}
+    return [{name: column[row] for name, column in plain.items()} for row in range(rows)]  # type: ignore[index]
+
+
 def require_direct_allowed(template: Template, *, tells_situation: bool) -> None:
     """Raise ``UsageError`` (``direct-personal``) when a personal situation would be told to a holder unasked."""
     if template.data_class is DataClass.PERSONAL and not tells_situation:

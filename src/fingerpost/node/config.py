@@ -13,6 +13,7 @@
         { public_key = "64 hex digits", organisation = "St. Mary" },
     ]
     # open = true                      # instead of members: anybody
+    follow = true                      # keep the whole template, not only this node's share
 
     [carrier]
     name = "zeromq"                    # its own settings stand beside the name
@@ -54,7 +55,7 @@ LISTEN_DEFAULT = "127.0.0.1:0"
 
 _KEYS = {
     "": ("home", "template", "network", "carrier", "directory", "control", "log"),
-    "network": ("id", "listen", "members", "open"),
+    "network": ("id", "listen", "members", "open", "follow"),
     "control": ("listen", "metrics"),
     "log": ("level",),
 }
@@ -63,7 +64,10 @@ _MEMBER_KEYS = ("public_key", "organisation")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A node that may take part; the ``organisation`` that runs it is empty where nobody says."""
+    """A node that may take part; the ``organisation`` that runs it is empty where nobody says.
+
+    No two nodes of one organisation hold the same packets for others.
+    """
 
     public_key: PublicKey
     organisation: str = ""
@@ -83,6 +87,7 @@ class NodeConfig:
     network_id: str
     listen: str
     members: tuple[Member, ...] | None
+    follow: bool
     carrier_name: str
     carrier_settings: Mapping[str, Any]
     directory_name: str
@@ -101,6 +106,7 @@ class NodeConfig:
             directory_name=self.directory_name,
             carrier_settings=self.carrier_settings,
             directory_settings=self.directory_settings,
+            organisations={m.public_key: m.organisation for m in self.members or () if m.organisation},
         )
 
     def organisation_of(self, public_key: PublicKey) -> str:
@@ -150,6 +156,7 @@ def parse_config(data: bytes, *, source: str, folder: Path) -> NodeConfig:
         network_id=network.text("id", longest=NETWORK_ID_LENGTH_MAX),
         listen=network.host_and_port("listen"),
         members=_members(network),
+        follow=network.flag("follow", default=True),
         carrier_name=carrier.text("name", default="zeromq"),
         carrier_settings={name: value for name, value in carrier.values.items() if name != "name"},
         directory_name=directory.text("name", default="opendht"),

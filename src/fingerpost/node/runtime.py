@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -222,8 +222,8 @@ class AsyncNode:
         asks ``sync`` unless told otherwise, any other ``cells``. When no holder answers, the answer comes from what is
         known here.
         """
-        chosen: Mode = mode or ("sync" if self._follow else "cells")
-        require_mode(chosen, follows=self._follow)
+        chosen: Mode = as_mode(mode) or ("sync" if self._follow else "cells")
+        _require_follow(chosen, follows=self._follow)
         if chosen == "direct":
             asking.require_direct_allowed(self._template, tells_situation=tells_situation)
         where = asking.locate(self._engine, self._template, situation, cells=cells)
@@ -242,9 +242,11 @@ class AsyncNode:
     async def ask_table(self, columns: Mapping[str, object]) -> list[Answer]:
         """Return an answer for each row of a table, columns by name; absent columns count as missing.
 
-        The mode is ``sync``. Raises ``RecordError`` for the first row that does not fit.
+        The modes are those that ``ask`` takes by itself. Raises ``RecordError`` for the first row that does not fit.
         """
-        require_mode("sync", follows=self._follow)
+        if not self._follow:
+            rows = asking.rows_of(columns, rows=_row_count(columns))
+            return [await self.ask(row) for row in rows]
         await self._refresh()
         return asking.ask_table(self._engine, self._template, columns, rows=_row_count(columns), now=self._clock.now())
 
@@ -430,10 +432,14 @@ class AsyncNode:
         await self._refresh()
 
 
-def require_mode(mode: str, *, follows: bool) -> None:
-    """Raise ``UsageError`` unless this is a mode of asking that the node can answer in."""
-    if mode not in get_args(Mode):
-        raise UsageError("mode-unknown", f"no mode of asking is called {mode!r}", hint=f"there are: {MODES}")
+def as_mode(name: str | None) -> Mode | None:
+    """Return a mode of asking by its name. Raises ``UsageError`` (``mode-unknown``)."""
+    if name is None or name in get_args(Mode):
+        return cast("Mode | None", name)
+    raise UsageError("mode-unknown", f"no mode of asking is called {name!r}", hint=f"there are: {MODES}")
+
+
+def _require_follow(mode: Mode, *, follows: bool) -> None:
     if mode == "sync" and not follows:
         raise UsageError(
             "mode-follow",

@@ -35,6 +35,7 @@ def test_what_is_left_out_has_a_default() -> None:
         network_id="n",
         listen="127.0.0.1:0",
         members=(Member(public_key=PublicKey(bytes.fromhex(KEY))),),
+        follow=True,
         carrier_name="zeromq",
         carrier_settings={},
         directory_name="opendht",
@@ -55,6 +56,7 @@ template = "/t.toml"
 id = "n"
 listen = "[::]:7000"
 members = ["{KEY}", {{ public_key = "{OTHER}", organisation = "St. Mary" }}]
+follow = false
 [carrier]
 name = "nats"
 servers = ["nats://127.0.0.1:4222"]
@@ -71,7 +73,9 @@ level = "debug"
     )
     assert (value.home, value.template, value.listen) == (Path("/somewhere/h"), Path("/t.toml"), "[::]:7000")
     assert (value.control_listen, value.metrics, value.log_level) == (("::1", 9000), False, "debug")
+    assert not value.follow
     network = value.network()
+    assert network.organisation(PublicKey(bytes.fromhex(OTHER))) == "St. Mary"
     assert (network.carrier_name, network.carrier_settings) == ("nats", {"servers": ["nats://127.0.0.1:4222"]})
     assert (network.directory_name, network.directory_settings) == ("static", {"peers": [{"public_key": OTHER}]})
     assert set(network.members or ()) == {bytes.fromhex(KEY), bytes.fromhex(OTHER)}

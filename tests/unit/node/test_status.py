@@ -26,6 +26,7 @@ def test_frames_are_counted_for_each_peer_and_in_all(watch: Watch) -> None:
     watch.heard(PEER, size_bytes=10, now=5.0)
     watch.heard(OTHER, size_bytes=20, now=6.0)
     watch.sent(PEER, size_bytes=7)
+    watch.listed({PEER})
     assert (watch.received_bytes, watch.sent_bytes) == (30, 7)
     other, peer = watch.peers({PEER: Address(endpoint="127.0.0.1:1")}, Peers())
     assert (peer.public_key, peer.endpoint, peer.received_bytes, peer.sent_bytes) == (PEER, "127.0.0.1:1", 10, 7)
@@ -40,6 +41,7 @@ def test_a_peer_lives_from_its_last_frame_to_its_first_silence(watch: Watch) -> 
     def live() -> list[bool | None]:
         return [peer.live for peer in watch.peers({PEER: Address(endpoint="x")}, known)]
 
+    watch.listed({PEER})
     assert live() == [None]
     watch.silent(PEER)
     assert live() == [False]
@@ -49,6 +51,21 @@ def test_a_peer_lives_from_its_last_frame_to_its_first_silence(watch: Watch) -> 
     assert live() == [True]
     watch.silent(PEER)
     assert live() == [False]
+
+
+def test_a_peer_that_the_directory_names_no_longer_is_forgotten_and_one_that_it_never_named_is_not(
+    watch: Watch,
+) -> None:
+    watch.listed({PEER})
+    for peer in (PEER, OTHER):
+        watch.heard(peer, size_bytes=1, now=1.0)
+    watch.listed(set())
+    assert [peer.public_key for peer in watch.peers({}, Peers())] == [OTHER]
+    assert watch.received_bytes == 2
+    watch.listed({PEER})
+    known = Peers()
+    known.know([Holder(public_key=PEER), Holder(public_key=OTHER)])
+    assert [peer.live for peer in watch.peers({}, known)] == [True, None]
 
 
 def test_refusals_are_counted_and_logged_ever_more_rarely(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:

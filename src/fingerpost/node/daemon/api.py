@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -45,7 +44,7 @@ from fingerpost.node.daemon.messages import (
 )
 from fingerpost.node.daemon.meters import CONTENT_TYPE, Meters
 from fingerpost.node.daemon.server import Request, Response
-from fingerpost.node.runtime import AsyncNode
+from fingerpost.node.runtime import AsyncNode, as_mode
 from fingerpost.node.status import NodeStatus, PeerStatus
 from fingerpost.synthesis import Answer
 from fingerpost.synthesis.answer_reading import read_answer
@@ -94,7 +93,8 @@ class ControlApi:
         self._token = token.encode()
         self._refused = refused
         self._stop = stop
-        self._started = time.time()
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
         self._changing = asyncio.Lock()  # One change at a time: each waits for answers of the same peers.
         self._verbs: dict[str, tuple[str, Callable[[Request], Awaitable[Response]]]] = {
             "/v1/status": ("GET", self._status),
@@ -148,7 +148,7 @@ class ControlApi:
             status_document(status)
             | {
                 "version": __version__,
-                "uptime_seconds": round(time.time() - self._started, 3),
+                "uptime_seconds": round(self._loop.time() - self._started, 3),
                 "asks": self.meters.asks,
                 "metrics": self._config.metrics,
                 "refused": {**status.refused, "control": dict(self._refused())},
@@ -182,7 +182,7 @@ class ControlApi:
         )
 
     async def _ask(self, request: Request) -> Response:
-        begun = time.perf_counter()
+        begun = self._loop.time()
         if _is_arrow(request):
             self._require_template(read_options(request.target, AskOptions).template_id)
             answers = await self._ask_columns(columns_of_arrow(request.body))
@@ -196,10 +196,18 @@ class ControlApi:
                     raise UsageError("bad-usage", "rows go without conditions", hint="ask about one situation")
                 answers = await self._ask_columns(columns_of_rows(message.rows))
             else:
-                answers = [await self._node.ask(message.situation or {}, conditions=message.conditions)]
+                answers = [
+                    await self._node.ask(
+                        message.situation or {},
+                        conditions=message.conditions,
+                        mode=as_mode(message.mode),
+                        cells=message.cells,
+                        tells_situation=message.tells_situation,
+                    )
+                ]
         for answer in answers:
             self.meters.asked(abstained=answer.abstained)
-        self.meters.answer_seconds.observe(time.perf_counter() - begun)
+        self.meters.answer_seconds.observe(self._loop.time() - begun)
         return _document({"answers": [answer.as_dict() for answer in answers]})
 
     async def _ask_columns(self, columns: Mapping[str, Any]) -> list[Answer]:

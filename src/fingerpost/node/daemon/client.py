@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.errors import DaemonError
+from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
 from fingerpost.node.daemon.messages import (
     ARROW,
@@ -23,7 +24,7 @@ from fingerpost.node.daemon.messages import (
     read_error,
 )
 from fingerpost.node.emission import observation
-from fingerpost.node.runtime import Confirmation, Emission
+from fingerpost.node.runtime import Confirmation, Emission, Mode
 from fingerpost.packet import PACKET_DTYPE
 from fingerpost.synthesis.answer_reading import read_answer
 from fingerpost.synthesis.receipt import Receipt
@@ -147,9 +148,24 @@ class RemoteNode:
             acknowledged=acknowledged,
         )
 
-    def ask(self, situation: Mapping[str, object], *, conditions: Mapping[str, object] | None = None) -> Answer:
+    def ask(
+        self,
+        situation: Mapping[str, object],
+        *,
+        conditions: Mapping[str, object] | None = None,
+        mode: Mode | None = None,
+        cells: int = PROBES_DEFAULT,
+        tells_situation: bool = False,
+    ) -> Answer:
         """Return what happened elsewhere in situations like this one."""
-        question = {"situation": dict(situation), "conditions": dict(conditions or {}), "template_id": self._id}
+        question = {
+            "situation": dict(situation),
+            "conditions": dict(conditions or {}),
+            "template_id": self._id,
+            "mode": mode,
+            "cells": cells,
+            "tells_situation": tells_situation,
+        }
         return read_answer(self._client.post("/v1/ask", question)["answers"][0])
 
     def ask_table(self, columns: Mapping[str, Any]) -> list[Answer]:

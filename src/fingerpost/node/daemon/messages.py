@@ -14,6 +14,7 @@ import msgspec
 
 from fingerpost import errors
 from fingerpost.errors import FingerpostError, UsageError
+from fingerpost.limits import PROBES_DEFAULT
 
 ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
@@ -44,10 +45,13 @@ class AskOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Ask(AskOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One situation, with the conditions that packets must state, or many as rows."""
+    """One situation, with the conditions that packets must state and the mode of asking, or many as rows."""
 
     situation: dict[str, Any] | None = None
     conditions: dict[str, Any] = {}
+    mode: str | None = None
+    cells: int = PROBES_DEFAULT
+    tells_situation: bool = False
     rows: list[dict[str, Any]] | None = None
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +24,7 @@ from fingerpost.node.daemon.systemd import notify
 from fingerpost.node.home import Home
 from fingerpost.node.runtime import AsyncNode
 from fingerpost.node.status import NodeStatus
+from fingerpost.system import SystemEntropy
 
 TEND_SECONDS = 3_600.0
 LOOK_UP_SECONDS = 30.0  # between two looks into the directory, so that status and metrics know who is there
@@ -48,7 +48,9 @@ async def run_daemon(config: NodeConfig, home: Home, *, ready: Callable[[NodeSta
         )
     stopping = asyncio.Event()
     with _Signals(stopping):
-        opening = asyncio.create_task(AsyncNode.open(config.template, home=home.root, network=config.network()))
+        opening = asyncio.create_task(
+            AsyncNode.open(config.template, home=home.root, network=config.network(), follow=config.follow)
+        )
         node = await _unless(stopping, opening)
         if node is None:
             return
@@ -114,7 +116,7 @@ async def _control(
     node: AsyncNode, config: NodeConfig, home: Home, stopping: asyncio.Event
 ) -> AsyncIterator[ControlApi]:
     """Serve the control API, and say in the home where it is."""
-    token = secrets.token_hex(TOKEN_SIZE_BYTES)
+    token = SystemEntropy().read(TOKEN_SIZE_BYTES).hex()
     api = ControlApi(node, config, token=token, refused=lambda: server.refused, stop=stopping.set)
     server = ControlServer(check=api.check, answer=api.answer, refuse=refusal)
     host, port = config.control_listen
