@@ -29,7 +29,7 @@ def test_continuous_integration_runs_what_a_person_would() -> None:
     assert script.read_text(encoding="utf-8").rstrip().endswith("exec make test")
 
 
-@pytest.mark.parametrize("target", ["bench"])
+@pytest.mark.parametrize("target", ["bench", "sim-long"])
 def test_each_measurement_task_finds_the_scripts_that_name_it(target: str) -> None:
     plan = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, timeout=60).stdout
     scripts = [path for path in (ROOT / "bench").glob("*.py") if f'\nTARGET = "{target}"\n' in path.read_text("utf-8")]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fingerpost import __version__
-from fingerpost.cli import ask, codebook, confirm, demo, emit, keys, node, packet, store, template, verify
+from fingerpost.cli import ask, codebook, confirm, demo, emit, keys, node, packet, sim, store, template, verify
 
 _ABOUT = """Learn from each other's outcomes without moving data.
 
@@ -93,3 +93,7 @@ _store.command("check")(store.check)
 _store.command("export")(store.export)
 _store.command("import")(store.take_in)
 app.add_typer(_store, name="store")
+
+_sim = new_group("Simulate whole networks from a seed, and check what must always hold.")
+_sim.command("run")(sim.run)
+app.add_typer(_sim, name="sim")
