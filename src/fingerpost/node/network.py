@@ -28,6 +28,7 @@ _BUILT_IN = {
         "zeromq-unencrypted": "fingerpost.carrier._zeromq:open_zeromq_unencrypted",
     },
     DIRECTORIES_GROUP: {
+        "nats": "fingerpost.directory._nats:open_directory",
         "opendht": "fingerpost.directory._opendht:open_directory",
         "static": "fingerpost.directory._static:open_directory",
     },
