@@ -23,6 +23,7 @@ CONNECT_SECONDS_MAX = 8.0
 CLOSE_SECONDS_MAX = 2.0
 RECONNECT_SECONDS: Any = 0.2  # between two attempts at one server; the library says int and takes what sleep takes
 SETTINGS = ("servers", "tls", "tls_hostname", "user_credentials")
+SETTINGS_HINT = "settings are servers, tls, tls_hostname and user_credentials"
 
 _LOST = (nats.errors.Error, OSError)
 _POLL_SECONDS = 0.05
@@ -139,8 +140,8 @@ def read_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what ``connect`` takes. Raises ``ValueError`` that says what is wrong."""
     unknown = sorted(settings.keys() - set(SETTINGS))
     if unknown:
-        raise ValueError(f"NATS has no settings {', '.join(unknown)}")
+        raise ValueError(f"there are no settings {', '.join(unknown)}")
     servers = settings.get("servers")
     if not isinstance(servers, list | tuple) or not servers or not all(isinstance(url, str) for url in servers):
-        raise ValueError("NATS needs a list of servers")
+        raise ValueError("it needs a list of servers")
     return {**settings, "servers": list(servers)}

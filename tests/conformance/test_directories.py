@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
-from fingerpost.directory._memory import MemoryBoard, MemoryDirectory
 from fingerpost.directory import _nats
+from fingerpost.directory._memory import MemoryBoard, MemoryDirectory
 from fingerpost.directory._opendht import OpendhtDirectory, open_directory
 from fingerpost.directory.base import DirectoryOptions
 from fingerpost.directory.reading import VALUES_READ_MAX
@@ -18,8 +18,8 @@ from fingerpost.directory.region import Region
 from fingerpost.errors import NetworkError
 from fingerpost.limits import RECORDS_READ_MAX
 from fingerpost.testing.directory_kit import NETWORK_ID, check_directory
-from fingerpost.testing.record_samples import NOW, SettableClock
 from fingerpost.testing.nats_servers import NatsServers
+from fingerpost.testing.record_samples import NOW, SettableClock
 from tests.faults import nats_stranger
 from tests.faults.dht_stranger import Stranger
 

@@ -1,4 +1,4 @@
-"""A stranger with access to the NATS servers of a directory, who says there what it likes. Nothing of ours checks it."""
+"""A stranger with access to the NATS servers of a directory, who says there what it likes."""
 
 from __future__ import annotations
 
