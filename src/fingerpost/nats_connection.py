@@ -23,7 +23,6 @@ CONNECT_SECONDS_MAX = 8.0
 CLOSE_SECONDS_MAX = 2.0
 RECONNECT_SECONDS: Any = 0.2  # between two attempts at one server; the library says int and takes what sleep takes
 SETTINGS = ("servers", "tls", "tls_hostname", "user_credentials")
-SETTINGS_HINT = "settings are servers, tls, tls_hostname and user_credentials"
 
 _LOST = (nats.errors.Error, OSError)
 _POLL_SECONDS = 0.05

@@ -33,7 +33,7 @@ from fingerpost.carrier.links import CLOSE_SECONDS_MAX, Link, LinkCarrier
 from fingerpost.carrier.proof import ChannelBinding, check_proof, make_proof
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey, node_id
-from fingerpost.nats_connection import SETTINGS_HINT, NatsConnection, read_settings
+from fingerpost.nats_connection import NatsConnection, read_settings
 
 NAME = "nats"
 ENDPOINT_SCHEME = "nats:"
@@ -77,7 +77,11 @@ class NatsCarrier(LinkCarrier):
         try:
             settings = read_settings(self._options.settings)
         except ValueError as error:
-            raise NetworkError("carrier-settings", f"the nats carrier: {error}", hint=SETTINGS_HINT) from None
+            raise NetworkError(
+                "carrier-settings",
+                f"the nats carrier: {error}",
+                hint="settings are servers, tls, tls_hostname and user_credentials",
+            ) from None
         connection = self._connection
         try:
             await connection.connect(settings)

@@ -38,7 +38,7 @@ from fingerpost.directory.region import Region
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
 from fingerpost.limits import DIRECTORY_SECONDS_MAX, RECORD_SIZE_BYTES_MAX
-from fingerpost.nats_connection import SETTINGS_HINT, NatsConnection, read_settings
+from fingerpost.nats_connection import NatsConnection, read_settings
 
 PATIENCE_SECONDS = 3.0  # for a server, while there is nothing else to answer from
 FIRST_ANSWER_SECONDS_MAX = 2.0  # when a server says that somebody listens
@@ -273,7 +273,11 @@ async def open_directory(options: DirectoryOptions) -> NatsDirectory:
     try:
         settings = read_settings(options.settings)
     except ValueError as error:
-        raise NetworkError("directory-settings", f"the nats directory: {error}", hint=SETTINGS_HINT) from None
+        raise NetworkError(
+            "directory-settings",
+            f"the nats directory: {error}",
+            hint="settings are servers, tls, tls_hostname and user_credentials",
+        ) from None
     directory = NatsDirectory(options)
     await directory.open(settings)
     return directory

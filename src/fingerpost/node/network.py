@@ -126,7 +126,10 @@ class Network:
         return self.organisations.get(public_key, "")
 
     async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
-        """Open the carrier of this name. Raises ``UsageError`` (``backend-unknown``) and what the carrier raises."""
+        """Open the carrier of this name.
+
+        Raises ``UsageError`` (``backend-unknown``, ``backend-not-installed``) and what the carrier raises.
+        """
         factory = cast("CarrierFactory", _backend(CARRIERS_GROUP, self.carrier_name))
         return await factory(
             CarrierOptions(
@@ -175,7 +178,15 @@ def _backend(group: str, name: str) -> Callable[..., Any]:
     built_in = _BUILT_IN[group].get(name)
     if built_in is not None:
         module, _, function = built_in.partition(":")
-        return cast("Callable[..., Any]", getattr(importlib.import_module(module), function))
+        try:
+            backend = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                "backend-not-installed",
+                f"{name} of {group} needs the package {error.name}, which is not installed",
+                hint=f"pip install 'fingerpost[{name}]'",
+            ) from None
+        return cast("Callable[..., Any]", getattr(backend, function))
     found = {point.name: point for point in entry_points(group=group)}
     if name not in found:
         known = ", ".join(sorted({*_BUILT_IN[group], *found}))
