@@ -52,6 +52,10 @@ bind = "127.0.0.1"
 port = 0
 bootstrap = []
 
+# Or NATS servers that all nodes reach, of the carrier or others; they need nothing but these:
+# name = "nats"
+# servers = ["nats://192.0.2.7:4222"]
+
 # Or a list that you keep yourself:
 # name = "static"
 # [[directory.peers]]

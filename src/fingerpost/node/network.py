@@ -30,6 +30,7 @@ _BUILT_IN = {
         "zeromq-unencrypted": "fingerpost.carrier._zeromq:open_zeromq_unencrypted",
     },
     DIRECTORIES_GROUP: {
+        "nats": "fingerpost.directory._nats:open_directory",
         "opendht": "fingerpost.directory._opendht:open_directory",
         "static": "fingerpost.directory._static:open_directory",
     },
@@ -163,7 +164,10 @@ class Network:
         return self.roster.organisation(public_key)
 
     async def open_carrier(self, identity: ChannelIdentity, *, cells: ShownCells | None = None) -> Carrier:
-        """Open the carrier of this name. Raises ``UsageError`` (``backend-unknown``) and what the carrier raises."""
+        """Open the carrier of this name.
+
+        Raises ``UsageError`` (``backend-unknown``, ``backend-not-installed``) and what the carrier raises.
+        """
         shown: Mapping[str, Any] = {}
         if cells is not None and self.carrier_name in _SHOW_CELLS:
             shown = {"read_cell": cells.read, "list_cells": cells.tickets}
@@ -215,7 +219,15 @@ def _backend(group: str, name: str) -> Callable[..., Any]:
     built_in = _BUILT_IN[group].get(name)
     if built_in is not None:
         module, _, function = built_in.partition(":")
-        return cast("Callable[..., Any]", getattr(importlib.import_module(module), function))
+        try:
+            backend = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise UsageError(
+                "backend-not-installed",
+                f"{name} of {group} needs the package {error.name}, which is not installed",
+                hint=f"pip install 'fingerpost[{name}]'",
+            ) from None
+        return cast("Callable[..., Any]", getattr(backend, function))
     found = {point.name: point for point in entry_points(group=group)}
     if name not in found:
         known = ", ".join(sorted({*_BUILT_IN[group], *found}))

@@ -51,11 +51,11 @@ class PeerStatus:
 class NodeStatus:
     """A running node at one moment.
 
-    ``endpoint`` is where its carrier listens, ``directory_endpoint`` what others may give as the directory's bootstrap;
-    texts that do not apply are empty. ``store`` is what it holds, own packets included. ``received_packets`` were new
-    here; ``emitted_packets`` were made here, and of those ``acknowledged_packets`` are kept by two others too (all
-    since the node was opened); ``unsettled_emissions`` are being handed over. ``refused`` counts by layer
-    (``carrier``, ``directory``, ``frame``, ``packet``) and reason.
+    ``endpoint`` is where its carrier listens, ``directory_endpoint`` what others may give as the directory's bootstrap,
+    or the server that it uses now; texts that do not apply are empty. ``store`` is what it holds, own packets included.
+    ``received_packets`` were new here; ``emitted_packets`` were made here, and of those ``acknowledged_packets`` are
+    kept by two others too (all since the node was opened); ``unsettled_emissions`` are being handed over. ``refused``
+    counts by layer (``carrier``, ``directory``, ``frame``, ``packet``) and reason.
     """
 
     node_id: NodeId
