@@ -19,10 +19,10 @@ from fingerpost.carrier._tls import split_endpoint
 from fingerpost.carrier._zeromq import open_zeromq
 from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions, Peer
 from fingerpost.carrier.hello import Greeting
+from fingerpost.carrier.nats_servers import NatsServers
 from fingerpost.errors import NetworkError
 from fingerpost.testing.carrier_kit import check_carrier
 from fingerpost.testing.channel_identities import NumberedIdentity
-from fingerpost.testing.nats_servers import NatsServers
 
 
 def test_the_grpc_carrier_keeps_every_promise() -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from fingerpost.node.daemon.presence import read_presence, remove_presence, start_tick, write_presence
+from fingerpost.node.daemon.presence import read_presence, remove_presence, write_presence
 from fingerpost.node.home import Home
+from fingerpost.processes import start_tick
 
 
 @pytest.fixture
