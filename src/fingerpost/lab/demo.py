@@ -39,7 +39,7 @@ from fingerpost.lab.crash import (
     count_copies,
     largest_difference,
 )
-from fingerpost.lab.exchange import DAY_OF_THE_DATA, Emission, Exchange, nodes_in_memory
+from fingerpost.lab.exchange import Emission, Exchange
 from fingerpost.lab.heart import (
     CITATION,
     DISEASED,
@@ -174,8 +174,7 @@ class Demo:
         ``advance`` is told of ``join_steps()`` steps. Raises as ``HospitalProcesses`` does.
         """
         if self.processes is None:
-            nodes = nodes_in_memory(self.template, seed=self.seed)
-            self._exchange = Exchange(self.template, self.patients, nodes=nodes, day=DAY_OF_THE_DATA)
+            self._exchange = Exchange.in_memory(self.template, self.patients, seed=self.seed)
             advance(self.join_steps())
             return ()
         self.processes.start()

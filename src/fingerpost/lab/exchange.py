@@ -106,15 +106,6 @@ class SeededEntropy:
         return bytes(read[:size])
 
 
-def nodes_in_memory(template: Template, *, seed: int) -> dict[str, HospitalNode]:
-    """Return a node for each hospital, all in this process: the same seed gives the same packets."""
-    network = MemoryNetwork()
-    return {
-        hospital: Node(template, network=network, clock=FixedClock(), entropy=SeededEntropy(seed, hospital))
-        for hospital in HOSPITALS
-    }
-
-
 class Exchange:
     """The hospitals of ``patients`` as nodes that are connected and have not emitted anything yet.
 
@@ -140,6 +131,16 @@ class Exchange:
         if not isinstance(template.outcome, CategoryOutcomeField):
             raise AssertionError("the outcome of the demo is a category")
         self._levels = template.outcome.levels
+
+    @classmethod
+    def in_memory(cls, template: Template, patients: Sequence[Patient], *, seed: int) -> Exchange:
+        """Return an exchange with all nodes in this process, on the day of the data: a seed fixes every packet."""
+        network, clock = MemoryNetwork(), FixedClock()
+        nodes = {
+            hospital: Node(template, network=network, clock=clock, entropy=SeededEntropy(seed, hospital))
+            for hospital in HOSPITALS
+        }
+        return cls(template, patients, nodes=nodes, day=DAY_OF_THE_DATA)
 
     def packet_ids(self, hospitals: Collection[str]) -> list[str]:
         """Return the ids (hex) of all packets that these hospitals emitted, in the order in which they did."""
