@@ -158,3 +158,28 @@ def test_peers_are_told_the_host_that_is_advertised_and_not_the_one_listened_on(
         identity=NumberedIdentity(1), network_id="hosts", listen="127.0.0.1:0", admits=lambda _public_key: True
     )
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("open_carrier", [open_grpc_carrier, open_flight_carrier])
+def test_a_peer_that_moved_gets_its_frames_as_soon_as_it_calls(open_carrier) -> None:
+    async def main() -> None:
+        stays, before = [await open_carrier(options_of(number)) for number in (1, 2)]
+        old_address = before.address
+        await before.close()
+        moved = Peer(public_key=NumberedIdentity(2).public_key, address=old_address)
+        sending = asyncio.ensure_future(stays.send(b"where are you?", to=moved))
+        after = await open_carrier(options_of(2))
+        async with asyncio.timeout(30):
+            await after.send(b"here", to=Peer(public_key=NumberedIdentity(1).public_key, address=stays.address))
+            assert (await stays.receive()).frame == b"here"
+            await sending  # it was dialling the old address, where nobody listens any more
+            assert (await after.receive()).frame == b"where are you?"
+        await stays.close()
+        await after.close()
+
+    def options_of(number: int) -> CarrierOptions:
+        return CarrierOptions(
+            identity=NumberedIdentity(number), network_id="moves", listen="127.0.0.1:0", admits=lambda _key: True
+        )
+
+    asyncio.run(main())
