@@ -169,13 +169,15 @@ def test_a_peer_that_moved_gets_its_frames_as_soon_as_it_calls(open_carrier) -> 
         moved = Peer(public_key=NumberedIdentity(2).public_key, address=old_address)
         sending = asyncio.ensure_future(stays.send(b"where are you?", to=moved))
         after = await open_carrier(options_of(2))
-        async with asyncio.timeout(30):
-            await after.send(b"here", to=Peer(public_key=NumberedIdentity(1).public_key, address=stays.address))
-            assert (await stays.receive()).frame == b"here"
-            await sending  # it was dialling the old address, where nobody listens any more
-            assert (await after.receive()).frame == b"where are you?"
-        await stays.close()
-        await after.close()
+        try:
+            async with asyncio.timeout(30):
+                await after.send(b"here", to=Peer(public_key=NumberedIdentity(1).public_key, address=stays.address))
+                assert (await stays.receive()).frame == b"here"
+                await sending  # it was dialling the old address, where nobody listens any more
+                assert (await after.receive()).frame == b"where are you?"
+        finally:
+            await stays.close()
+            await after.close()
 
     def options_of(number: int) -> CarrierOptions:
         return CarrierOptions(

@@ -149,5 +149,8 @@ def test_a_demo_that_is_interrupted_or_killed_leaves_no_process(tmp_path: Path, 
 def wait_until_ended(family: tuple[ProcessMark, ...]) -> None:
     deadline = time.monotonic() + SECONDS_MAX
     while running := [mark.process for mark in family if mark.is_running]:
-        assert time.monotonic() < deadline, f"{running} still run"
+        if time.monotonic() > deadline:
+            for process in running:
+                os.kill(process, signal.SIGKILL)
+        assert time.monotonic() < deadline, f"{running} still ran"
         time.sleep(0.02)

@@ -13,7 +13,7 @@ import pytest
 
 from fingerpost.processes import ProcessMark, family_of, start_bound, start_tick
 
-SECONDS_MAX = 30.0
+SECONDS_MAX = 20.0
 SOURCE = str(Path(__file__).parents[2] / "src")
 # Starts a bound program that would run for an hour, says which process it is, and waits to be told to go on.
 STARTER = """
@@ -52,12 +52,20 @@ def test_a_bound_program_ends_with_its_starter_however_that_ended(tmp_path: Path
     assert starter.stdin is not None
     assert starter.stdout is not None
     bound = mark_of(int(starter.stdout.readline()))
+    deadline = time.monotonic() + SECONDS_MAX
+    while "up" not in (tmp_path / "log").read_text():  # until then the launcher itself would notice
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     assert bound.is_running
     starter.kill()
     starter.wait(SECONDS_MAX)
     starter.stdin.close()
     starter.stdout.close()
-    wait_until_ended(bound)
+    try:
+        wait_until_ended(bound)
+    finally:
+        if bound.is_running:
+            os.kill(bound.process, signal.SIGKILL)
 
 
 def test_a_family_is_a_process_with_all_its_descendants_and_nobody_else(tmp_path: Path) -> None:
