@@ -32,6 +32,7 @@ _BUILT_IN = {
         "static": "fingerpost.directory._static:open_directory",
     },
 }
+_EXTRAS = ("grpc", "nats")
 
 
 class Reach(Protocol):
@@ -125,7 +126,10 @@ class Network:
         return self.organisations.get(public_key, "")
 
     async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
-        """Open the carrier of this name. Raises ``UsageError`` (``backend-unknown``) and what the carrier raises."""
+        """Open the carrier of this name.
+
+        Raises ``UsageError`` (``backend-unknown``, ``backend-not-installed``) and what the carrier raises.
+        """
         factory = cast("CarrierFactory", _backend(CARRIERS_GROUP, self.carrier_name))
         return await factory(
             CarrierOptions(
@@ -174,7 +178,16 @@ def _backend(group: str, name: str) -> Callable[..., Any]:
     built_in = _BUILT_IN[group].get(name)
     if built_in is not None:
         module, _, function = built_in.partition(":")
-        return cast("Callable[..., Any]", getattr(importlib.import_module(module), function))
+        try:
+            return cast("Callable[..., Any]", getattr(importlib.import_module(module), function))
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("fingerpost"):
+                raise
+            raise UsageError(
+                "backend-not-installed",
+                f"{group} has {name!r}, but the package it needs is not installed: {error.name}",
+                hint=f"pip install 'fingerpost[{name}]'" if name in _EXTRAS else "pip install --upgrade fingerpost",
+            ) from None
     found = {point.name: point for point in entry_points(group=group)}
     if name not in found:
         known = ", ".join(sorted({*_BUILT_IN[group], *found}))
