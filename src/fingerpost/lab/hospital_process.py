@@ -97,7 +97,8 @@ class HospitalProcess:
         (self._folder / "node.toml").write_text(text, encoding="utf-8")
 
     def start(self) -> None:
-        """Start the process; ``look`` says when it is ready."""
+        """Start the process, once what an earlier one started is gone; ``look`` says when it is ready."""
+        _wait_for_end(self._seen, seconds=STOP_SECONDS_MAX)
         with (self._folder / "log").open("ab") as log:
             self.started_at = time.monotonic()
             self._running = start_bound(
@@ -108,7 +109,7 @@ class HospitalProcess:
                 end_signal=signal.SIGTERM,
             )
         self.process = self._running.pid
-        self._seen.update(family_of(self.process))
+        self._remember_family()
         self._client = None
 
     def look(self) -> bool:
@@ -145,19 +146,16 @@ class HospitalProcess:
         return str(self.client.get("/v1/status")["endpoint"])
 
     def kill(self) -> None:
-        """End the process as a crash would, and wait until all that it started have noticed."""
+        """End the process as a crash would; what it started has to notice by itself."""
         self._received_before = self.bytes_received
-        family = self._family()
-        if self._running is not None:
-            self._running.kill()
-            self._running.wait()
+        self._remember_family()
+        self.kill_at_once()
         self._client = None
-        _wait_for_end(family, seconds=STOP_SECONDS_MAX)
 
     def ask_to_end(self) -> None:
         """Send the signal that ends the node in order."""
         if self._running is not None and self._running.poll() is None:
-            self._family()
+            self._remember_family()
             self._running.send_signal(signal.SIGTERM)
 
     def end(self, *, seconds: float) -> None:
@@ -171,7 +169,7 @@ class HospitalProcess:
             self._running.wait()
 
     def kill_at_once(self) -> None:
-        """End the process and wait for nothing else."""
+        """End the process, if it runs, and wait for nothing else."""
         if self._running is not None and self._running.poll() is None:
             self._running.kill()
             self._running.wait()
@@ -222,11 +220,9 @@ class HospitalProcess:
     def _node(self) -> RemoteNode:
         return RemoteNode(self.client, self._template)
 
-    def _family(self) -> tuple[ProcessMark, ...]:
-        """Return the processes that run for this hospital now, and remember that they did."""
-        family = family_of(self.process)
-        self._seen.update(family)
-        return family
+    def _remember_family(self) -> None:
+        """Remember which processes run for this hospital now."""
+        self._seen.update(family_of(self.process))
 
     def _last_words(self) -> tuple[str, str]:
         """Return the error and the hint that the process ended with, as far as its log has them."""
