@@ -16,10 +16,10 @@ from fingerpost.carrier._grpc import open_grpc_carrier
 from fingerpost.carrier._nats import NatsCarrier, open_nats_carrier
 from fingerpost.carrier._zeromq import open_zeromq
 from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions, Peer
+from fingerpost.carrier.nats_servers import NatsServers
 from fingerpost.errors import NetworkError
 from fingerpost.testing.carrier_kit import check_carrier
 from fingerpost.testing.channel_identities import NumberedIdentity
-from fingerpost.testing.nats_servers import NatsServers
 from tests.conformance.arrow_client import connect, options_for
 
 
@@ -135,4 +135,31 @@ def test_peers_are_told_the_host_that_is_advertised_and_not_the_one_listened_on(
     options = CarrierOptions(
         identity=NumberedIdentity(1), network_id="hosts", listen="127.0.0.1:0", admits=lambda _public_key: True
     )
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("open_carrier", [open_grpc_carrier, open_flight_carrier])
+def test_a_peer_that_moved_gets_its_frames_as_soon_as_it_calls(open_carrier) -> None:
+    async def main() -> None:
+        stays, before = [await open_carrier(options_of(number)) for number in (1, 2)]
+        old_address = before.address
+        await before.close()
+        moved = Peer(public_key=NumberedIdentity(2).public_key, address=old_address)
+        sending = asyncio.ensure_future(stays.send(b"where are you?", to=moved))
+        after = await open_carrier(options_of(2))
+        try:
+            async with asyncio.timeout(30):
+                await after.send(b"here", to=Peer(public_key=NumberedIdentity(1).public_key, address=stays.address))
+                assert (await stays.receive()).frame == b"here"
+                await sending  # it was dialling the old address, where nobody listens any more
+                assert (await after.receive()).frame == b"where are you?"
+        finally:
+            await stays.close()
+            await after.close()
+
+    def options_of(number: int) -> CarrierOptions:
+        return CarrierOptions(
+            identity=NumberedIdentity(number), network_id="moves", listen="127.0.0.1:0", admits=lambda _key: True
+        )
+
     asyncio.run(main())

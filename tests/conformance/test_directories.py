@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
+from fingerpost.carrier.nats_servers import NatsServers
 from fingerpost.directory import _nats
 from fingerpost.directory._memory import MemoryBoard, MemoryDirectory
 from fingerpost.directory._opendht import OpendhtDirectory, open_directory
@@ -18,7 +19,6 @@ from fingerpost.directory.region import Region
 from fingerpost.errors import NetworkError
 from fingerpost.limits import RECORDS_READ_MAX
 from fingerpost.testing.directory_kit import NETWORK_ID, check_directory
-from fingerpost.testing.nats_servers import NatsServers
 from fingerpost.testing.record_samples import NOW, SettableClock
 from tests.faults import nats_stranger
 from tests.faults.dht_stranger import Stranger

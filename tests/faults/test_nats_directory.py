@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import nats
 import pytest
 
+from fingerpost.carrier.nats_servers import NatsServers
 from fingerpost.directory._nats import NatsDirectory, open_directory
 from fingerpost.directory.base import DirectoryOptions
 from fingerpost.directory.reading import VALUES_READ_MAX
@@ -19,7 +20,6 @@ from fingerpost.directory.region import Region
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import DIRECTORY_SECONDS_MAX
-from fingerpost.testing.nats_servers import NatsServers
 from fingerpost.testing.record_samples import NOW, SettableClock, holder_key, holder_record
 from tests.faults.nats_stranger import Stranger
 

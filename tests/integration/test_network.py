@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from fingerpost import AsyncNode, MemoryNetwork
+from fingerpost.carrier.nats_servers import NatsServers
 from fingerpost.directory.base import Directory
 from fingerpost.directory.record import HolderRecord
 from fingerpost.directory.region import Region
@@ -25,7 +26,6 @@ from fingerpost.ids import PublicKey
 from fingerpost.node import connection
 from fingerpost.ports import Clock
 from fingerpost.synthesis.receipt import verify_receipt
-from fingerpost.testing.nats_servers import NatsServers
 
 TEMPLATE = """
 format = 1

@@ -35,6 +35,7 @@ _BUILT_IN = {
         "static": "fingerpost.directory._static:open_directory",
     },
 }
+_EXTRAS = ("grpc", "nats")
 
 
 _SHOW_CELLS = {"flight"}
@@ -220,14 +221,15 @@ def _backend(group: str, name: str) -> Callable[..., Any]:
     if built_in is not None:
         module, _, function = built_in.partition(":")
         try:
-            backend = importlib.import_module(module)
+            return cast("Callable[..., Any]", getattr(importlib.import_module(module), function))
         except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("fingerpost"):
+                raise
             raise UsageError(
                 "backend-not-installed",
-                f"{name} of {group} needs the package {error.name}, which is not installed",
-                hint=f"pip install 'fingerpost[{name}]'",
+                f"{group} has {name!r}, but the package it needs is not installed: {error.name}",
+                hint=f"pip install 'fingerpost[{name}]'" if name in _EXTRAS else "pip install --upgrade fingerpost",
             ) from None
-        return cast("Callable[..., Any]", getattr(backend, function))
     found = {point.name: point for point in entry_points(group=group)}
     if name not in found:
         known = ", ".join(sorted({*_BUILT_IN[group], *found}))

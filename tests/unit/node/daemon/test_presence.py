@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fingerpost.node.daemon.presence import read_presence, remove_presence, start_tick, write_presence
+from fingerpost.node.daemon.presence import read_presence, remove_presence, write_presence
 from fingerpost.node.home import Home
 
 
@@ -52,13 +49,3 @@ def test_a_file_of_another_process_counts_for_nothing(home: Home, changes: dict[
 def test_a_damaged_file_counts_for_nothing(home: Home, text: str) -> None:
     home.control_file.write_bytes(text.encode("latin-1"))
     assert read_presence(home) is None
-
-
-def test_a_process_is_known_by_the_moment_it_was_started() -> None:
-    assert start_tick(os.getpid()) == start_tick(os.getpid())
-    while time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK") < (start_tick(os.getpid()) or 0) + 2:
-        time.sleep(0.01)  # A process of the same moment would have the same one.
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as later:
-        assert start_tick(later.pid) != start_tick(os.getpid())
-        later.communicate(b"\n")
-    assert start_tick(2**31) is None
