@@ -271,7 +271,8 @@ class LinkCarrier(ABC):
         calls = self._calls.setdefault(peer.public_key, set())
         calls.add(call)
         try:
-            await asyncio.wait({dial, call}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {dial, call}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             call.cancel()
             calls.discard(call)
