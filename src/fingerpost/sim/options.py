@@ -15,6 +15,7 @@ from fingerpost.sim.chance import Chance
 NODES_MIN = 4  # three holders of a group and somebody who is none
 NODES_MAX = 50
 NODES_DRAWN = (5, 7)
+CROWD_DRAWN = (230, 420)
 STEPS_DEFAULT = 20
 STEPS_MAX = 100_000
 QUIET_SEEDS = 0.15  # in which nothing breaks
@@ -67,6 +68,7 @@ class Plan:
     nodes: int
     group_bits: int
     organisations: bool
+    crowd: int  # holders that only stand in the directory: so many that its regions divide
     followers: float  # share of the nodes that keep a whole template, besides those that hold a group
     near_midnight: bool  # packets of one day's life expire in the middle of the run
     latency_seconds: float
@@ -108,6 +110,7 @@ class Plan:
             nodes=options.nodes if options.nodes is not None else chance.integer(*NODES_DRAWN),
             group_bits=chance.one_of((0, 0, 1, 1, 2)),
             organisations=chance.happens(0.2),
+            crowd=chance.integer(*CROWD_DRAWN) if chance.happens(0.025) else 0,
             followers=chance.one_of((0.0, 0.0, 0.3, 1.0)),
             near_midnight=chance.happens(0.15),
             latency_seconds=chance.between(0.001, 0.08),
@@ -138,6 +141,7 @@ class Plan:
             nodes=options.nodes if options.nodes is not None else chance.integer(*NODES_DRAWN),
             group_bits=chance.integer(0, 1),
             organisations=False,
+            crowd=0,
             followers=0.0,
             near_midnight=False,
             latency_seconds=chance.between(0.02, 0.4),

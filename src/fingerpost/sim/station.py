@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from fingerpost.directory.record import HolderRecord
+from fingerpost.directory.regions import HolderRegions
 from fingerpost.ids import PublicKey
 from fingerpost.limits import ANNOUNCE_SECONDS, RECORD_LIFETIME_SECONDS_DEFAULT, STORE_QUOTA_PACKETS_DEFAULT
 from fingerpost.node.engine import Engine
@@ -29,6 +30,7 @@ from fingerpost.sim.trace import Trace
 from fingerpost.store.base import PacketStore
 from fingerpost.template import Template
 
+CARRIER = "simulated"
 LOOK_SECONDS = (4.0, 12.0)  # between two look-ups of the directory
 TIMER_SECONDS_MIN = 0.001  # an engine whose timer is overdue is called again, but time goes on
 
@@ -117,7 +119,7 @@ class Station:
             organisation=self.organisation,
         )
         self.engine.serve(around.template, follow=self.follows)
-        self._keep_announcing(self.endpoint)
+        self._keep_announcing(self.endpoint, around.directory.standing_of(self.public_key))
         self._keep_looking(self.endpoint)
 
     def stop(self) -> None:
@@ -168,16 +170,16 @@ class Station:
         holders = [
             Holder(public_key=record.public_key, organisation=record.organisation)
             for record in named.values()
-            if record.public_key != self.public_key and around.admits(record.public_key)
+            if record.public_key != self.public_key and record.carrier == CARRIER
         ]
         self.act(lambda engine, now: engine.know(holders, now=now))
 
-    def announce(self) -> None:
+    def announce(self, standing: HolderRegions) -> None:
         """Tell the directory that this node holds packets."""
         record = HolderRecord(
             template_id=self._around.template.template_id,
             public_key=self.public_key,
-            carrier="simulated",
+            carrier=CARRIER,
             endpoint=self.name,
             channel_key=b"",
             organisation=self.organisation,
@@ -185,7 +187,7 @@ class Station:
             issued_at=int(self.clock.now()),
             lifetime_seconds=RECORD_LIFETIME_SECONDS_DEFAULT,
         )
-        self._around.directory.announce(record)
+        self._around.directory.announce(record, standing)
 
     def _open_store(self) -> PacketStore:
         if self.liar is not None and self.liar.lie is Lie.FORGET:
@@ -238,10 +240,10 @@ class Station:
 
         schedule.at(due, ring)
 
-    def _keep_announcing(self, endpoint: Endpoint) -> None:
+    def _keep_announcing(self, endpoint: Endpoint, standing: HolderRegions) -> None:
         if self.endpoint is endpoint:
-            self.announce()
-            self._around.schedule.after(ANNOUNCE_SECONDS, lambda: self._keep_announcing(endpoint))
+            self.announce(standing)
+            self._around.schedule.after(ANNOUNCE_SECONDS, lambda: self._keep_announcing(endpoint, standing))
 
     def _keep_looking(self, endpoint: Endpoint) -> None:
         if self.endpoint is endpoint:

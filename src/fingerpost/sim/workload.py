@@ -17,13 +17,14 @@ from fingerpost.node.wire import Offer, encode_message
 from fingerpost.packet import Kind, Packet, Payload, Withdrawn, encode, packet_ids, sign_batch
 from fingerpost.ports import SECONDS_PER_DAY, day_of
 from fingerpost.sim.chance import Chance
-from fingerpost.sim.checkers import DurabilityChecker, SoundnessChecker, ViolationError
+from fingerpost.sim.checkers import DurabilityChecker, SoundnessChecker
 from fingerpost.sim.ledger import Ledger, Told
 from fingerpost.sim.options import CLOCK_SECONDS_MAX
 from fingerpost.sim.schedule import Schedule
 from fingerpost.sim.station import Station
 from fingerpost.sim.subject import RECORDS, records_of
 from fingerpost.sim.trace import Trace
+from fingerpost.sim.violation import ViolationError
 from fingerpost.template import Template
 
 EMISSION_PACKETS_MAX = 6

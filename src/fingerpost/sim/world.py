@@ -16,9 +16,8 @@ from fingerpost.sim.checkers import (
     LimitsChecker,
     LivenessChecker,
     SoundnessChecker,
-    ViolationError,
 )
-from fingerpost.sim.directory import SimulatedDirectory
+from fingerpost.sim.directory import Crowd, SimulatedDirectory
 from fingerpost.sim.faults import Faults
 from fingerpost.sim.ledger import Ledger
 from fingerpost.sim.network import SimulatedNetwork
@@ -28,6 +27,7 @@ from fingerpost.sim.schedule import DriftingClock, Schedule
 from fingerpost.sim.station import Station, Surroundings
 from fingerpost.sim.subject import records_of, template_of
 from fingerpost.sim.trace import Trace
+from fingerpost.sim.violation import ViolationError
 from fingerpost.sim.workload import Workload
 
 NOON = 20_000 * SECONDS_PER_DAY + SECONDS_PER_DAY / 2
@@ -62,11 +62,16 @@ class World:
             group_bits=self.plan.group_bits, ttl_days=1 if self.plan.near_midnight else TTL_DAYS
         )
         self.network = SimulatedNetwork(self.schedule, self.chance.stream("network"), self.plan)
-        self.directory = SimulatedDirectory(self.schedule, self.chance.stream("directory"))
         self.ledger = Ledger()
         self.stations: list[Station] = []
         self.members: set[PublicKey] = set()
         self._names: dict[PublicKey, str] = {}
+        self.directory = SimulatedDirectory(
+            self.schedule,
+            self.chance.stream("directory"),
+            template_id=self.template.template_id,
+            admits=self.members.__contains__,
+        )
         self._around = self._surroundings(parts or Parts())
         self._durability = DurabilityChecker(self.ledger, self.stations)
         self._soundness = SoundnessChecker(self.stations, self.template, members=self.members)
@@ -107,6 +112,7 @@ class World:
         """
         for station in self.stations:
             self.schedule.after(self.chance.between(0, OPENING_SECONDS / 4), station.start)
+        self._let_crowd_come()
         self._pass(OPENING_SECONDS)
         for _ in range(self.options.steps):
             self._user_acts()
@@ -121,10 +127,17 @@ class World:
         self._wait_until_well()
         self._end()
 
+    def _let_crowd_come(self) -> None:
+        chance = self.chance.stream("crowd")
+        keys = [PublicKey(chance.octets(32)) for _ in range(self.plan.crowd)]
+        self.members.update(keys)
+        Crowd(self.schedule, chance, self.directory, template_id=self.template.template_id).come(keys)
+
     def counts(self) -> dict[str, int]:
         """Return how much has happened."""
         return {
             "stations": len(self.stations),
+            "region_depth": self.directory.deepest,
             "frames": self.network.frames,
             "frames_lost": self.network.lost,
             "crashes": self.faults.crashes,
