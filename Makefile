@@ -31,7 +31,7 @@ help:  ## list these tasks
 	@sed -nE 's/^([a-z][a-z-]*):[^#]*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r task does; do \
 		printf '  make %-14s %s\n' "$$task" "$$does"; done
 
-demo: $(VENV)/.ready  ## run the main job on real patients: four hospitals learn from each other's outcomes
+demo: $(VENV)/.ready  ## run the main job: four hospitals, four processes, 920 real patients, one crash
 	@$(BIN)/fingerpost demo $(ARGS)
 
 test: lint types floors vectors  ## check everything, then run the whole test suite with its branch coverage

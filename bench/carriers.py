@@ -35,7 +35,7 @@ from typing import Any, Self
 
 from bench._carrier_ends import FRAME
 from bench._figures import Figure, is_quick, median_figure, write_figures
-from fingerpost.testing.nats_servers import NatsServers
+from fingerpost.carrier.nats_servers import NatsServers
 
 TARGET = "network"
 CARRIERS = ("zeromq", "grpc", "flight", "nats")

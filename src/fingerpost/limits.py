@@ -28,6 +28,14 @@ ANNOUNCE_SECONDS = 60  # between two announcements of one record
 CLOCK_SKEW_SECONDS_MAX = 600
 DIRECTORY_SECONDS_MAX = 10.0
 
+BAD_SIGNATURES_MAX = 512  # that one peer may hand over at once, before its packets are no longer checked
+BAD_SIGNATURES_PER_SECOND = 8.0  # that it may hand over in the long run: about a thousandth of one core
+BUDGETS_KEPT_MAX = 4_096  # peers whose bad signatures are counted
+
+OPEN_QUOTA_PACKETS_DEFAULT = 10_000  # of one emitter that nobody named
+OPEN_QUARANTINE_DAYS_DEFAULT = 1
+EMITTERS_REMEMBERED_MAX = 100_000  # that nobody named; packets of others are refused
+
 BATCH_DEPTH_MAX = 8
 BATCH_PACKETS_MAX = 1 << BATCH_DEPTH_MAX
 
@@ -70,6 +78,8 @@ if FRAME_PACKETS_MAX != 2_032:
     raise AssertionError("a frame holds 2,032 packets and its envelope")
 if BATCH_PACKETS_MAX > FRAME_PACKETS_MAX:
     raise AssertionError("a whole batch must fit into one frame")
+if BAD_SIGNATURES_MAX < BATCH_PACKETS_MAX:
+    raise AssertionError("one damaged batch mutes nobody")
 if STORE_BLOCK_PACKETS_MAX < BATCH_PACKETS_MAX:
     raise AssertionError("a whole batch must fit into one block")
 if RECORD_TABLE_LENGTH_MAX + 1 + RECORD_KEY_SIZE_BYTES_MAX > 511:

@@ -15,9 +15,9 @@ def test_the_demo_tells_its_story_in_order_and_writes_the_same_figures_to_a_file
     fingerpost: Any, home: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "demo.json"
-    result = fingerpost("demo", "--quick", f"--json={file}")
+    result = fingerpost("demo", "--quick", "--carrier=memory", f"--json={file}")
     assert result.status == 0
-    parts = ["1  Three hospitals", "2  Long Beach joins", "disease: ", "What turned out: disease"]
+    parts = ["1  Three hospitals", "2  Long Beach, with no outcomes", "disease: ", "What turned out: disease"]
     parts += ["3  Every hospital", *(f"{hospital}: " for hospital in HOSPITALS), "4  What the figures say", str(file)]
     places = [result.out.index(part) for part in parts]
     assert places == sorted(places)
@@ -37,8 +37,8 @@ def test_the_demo_tells_its_story_in_order_and_writes_the_same_figures_to_a_file
 
 
 def test_a_dash_prints_the_document_and_nothing_else(fingerpost: Any) -> None:
-    document = fingerpost("demo", "--quick", "--seed", "7", "--json", "-").document
-    assert document["schema"] == "fingerpost-demo/1"
+    document = fingerpost("demo", "--quick", "--carrier", "memory", "--seed", "7", "--json", "-").document
+    assert document["schema"] == "fingerpost-demo/2"
     assert document["seed"] == 7
     assert [newcomer["name"] for newcomer in document["newcomers"]] == list(HOSPITALS)
 
@@ -53,3 +53,9 @@ def test_a_file_that_cannot_be_written_is_an_error_before_any_work(fingerpost: A
 
 def test_a_negative_seed_is_refused(fingerpost: Any) -> None:
     assert fingerpost("demo", "--seed", "-1").status == 2
+
+
+def test_a_carrier_that_the_demo_does_not_have_is_refused_with_the_names_of_those_it_has(fingerpost: Any) -> None:
+    result = fingerpost("demo", "--carrier", "pigeon")
+    assert result.status == 2
+    assert all(name in result.err for name in ("zeromq", "grpc", "flight", "nats", "memory"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fingerpost.node.config import load_config
-from fingerpost.node.daemon.presence import start_tick
+from fingerpost.processes import start_tick
 
 
 @pytest.fixture

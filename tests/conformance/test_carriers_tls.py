@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
 from contextlib import suppress
 from dataclasses import replace
 
@@ -15,14 +14,13 @@ import pytest
 from fingerpost.carrier._flight import open_flight_carrier
 from fingerpost.carrier._grpc import open_grpc_carrier
 from fingerpost.carrier._nats import NatsCarrier, open_nats_carrier
-from fingerpost.carrier._tls import split_endpoint
 from fingerpost.carrier._zeromq import open_zeromq
 from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions, Peer
-from fingerpost.carrier.hello import Greeting
+from fingerpost.carrier.nats_servers import NatsServers
 from fingerpost.errors import NetworkError
 from fingerpost.testing.carrier_kit import check_carrier
 from fingerpost.testing.channel_identities import NumberedIdentity
-from fingerpost.testing.nats_servers import NatsServers
+from tests.conformance.arrow_client import connect, options_for
 
 
 def test_the_grpc_carrier_keeps_every_promise() -> None:
@@ -106,38 +104,18 @@ def test_any_arrow_client_reads_a_cell_once_it_has_proved_an_admitted_identity()
         return carrier.counts
 
     def use_a_bare_client(address: Address) -> None:
-        certificate = ssl.get_server_certificate(split_endpoint(address.endpoint))
-        with flight.connect(
-            address.endpoint.replace("tls://", "grpc+tls://"),
-            tls_root_certs=certificate.encode(),
-            override_hostname="fingerpost",
-            generic_options=[("grpc.enable_http_proxy", 0)],
-        ) as client:
+        with connect(address) as client:
             with pytest.raises(flight.FlightUnauthenticatedError):
                 client.do_get(flight.Ticket(b"cell 7"))
             with pytest.raises(flight.FlightUnauthenticatedError):
-                token_for(client, stranger, address)
-            headers = [(b"authorization", b"Bearer " + token_for(client, reader, address).hex().encode())]
-            options = flight.FlightCallOptions(headers=headers)
+                options_for(client, stranger, address, network_id="cells", node=node.public_key)
+            options = options_for(client, reader, address, network_id="cells", node=node.public_key)
             (listed,) = client.list_flights(options=options)
             info = client.get_flight_info(listed.descriptor, options)
             assert (info.total_records, info.schema) == (2, table.schema)
             assert client.do_get(info.endpoints[0].ticket, options).read_all() == table
             with pytest.raises(flight.FlightServerError, match="no such cell"):
                 client.do_get(flight.Ticket(b"cell 8"), options).read_all()
-
-    def token_for(client: flight.FlightClient, identity: NumberedIdentity, address: Address) -> bytes:
-        (challenge,) = client.do_action(flight.Action("challenge", b""))
-        greeting = Greeting(
-            carrier="flight",
-            network_id="cells",
-            listener_key=address.channel_key,
-            challenge=challenge.body.to_pybytes(),
-        )
-        (granted,) = client.do_action(flight.Action("token", greeting.challenge + greeting.hello(identity)))
-        answer = bytes(granted.body.to_pybytes())
-        assert greeting.check_welcome(answer[:96]) == node.public_key
-        return answer[96:]
 
     counts = asyncio.run(main())
     assert counts.refused == {"token": 1, "not-admitted": 1}
@@ -157,4 +135,31 @@ def test_peers_are_told_the_host_that_is_advertised_and_not_the_one_listened_on(
     options = CarrierOptions(
         identity=NumberedIdentity(1), network_id="hosts", listen="127.0.0.1:0", admits=lambda _public_key: True
     )
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("open_carrier", [open_grpc_carrier, open_flight_carrier])
+def test_a_peer_that_moved_gets_its_frames_as_soon_as_it_calls(open_carrier) -> None:
+    async def main() -> None:
+        stays, before = [await open_carrier(options_of(number)) for number in (1, 2)]
+        old_address = before.address
+        await before.close()
+        moved = Peer(public_key=NumberedIdentity(2).public_key, address=old_address)
+        sending = asyncio.ensure_future(stays.send(b"where are you?", to=moved))
+        after = await open_carrier(options_of(2))
+        try:
+            async with asyncio.timeout(30):
+                await after.send(b"here", to=Peer(public_key=NumberedIdentity(1).public_key, address=stays.address))
+                assert (await stays.receive()).frame == b"here"
+                await sending  # it was dialling the old address, where nobody listens any more
+                assert (await after.receive()).frame == b"where are you?"
+        finally:
+            await stays.close()
+            await after.close()
+
+    def options_of(number: int) -> CarrierOptions:
+        return CarrierOptions(
+            identity=NumberedIdentity(number), network_id="moves", listen="127.0.0.1:0", admits=lambda _key: True
+        )
+
     asyncio.run(main())

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
+from fingerpost.carrier.nats_servers import NatsServers
+from fingerpost.directory import _nats
 from fingerpost.directory._memory import MemoryBoard, MemoryDirectory
 from fingerpost.directory._opendht import OpendhtDirectory, open_directory
 from fingerpost.directory.base import DirectoryOptions
@@ -18,6 +20,7 @@ from fingerpost.errors import NetworkError
 from fingerpost.limits import RECORDS_READ_MAX
 from fingerpost.testing.directory_kit import NETWORK_ID, check_directory
 from fingerpost.testing.record_samples import NOW, SettableClock
+from tests.faults import nats_stranger
 from tests.faults.dht_stranger import Stranger
 
 
@@ -80,6 +83,40 @@ def test_the_opendht_directory_keeps_every_promise() -> None:
             await table.close()
 
     asyncio.run(scenario())
+
+
+class Subjects:
+    """Makes NATS directories on the same servers, and a stranger that speaks there too."""
+
+    def __init__(self, servers: NatsServers) -> None:
+        self.servers = servers.urls
+        self.stranger: nats_stranger.Stranger | None = None
+
+    async def __call__(self, *, network_id: str, clock: Any) -> _nats.NatsDirectory:
+        settings = {"servers": self.servers}
+        return await _nats.open_directory(DirectoryOptions(network_id=network_id, clock=clock, settings=settings))
+
+    async def inject(self, region: Region, value: bytes) -> None:
+        if self.stranger is None:
+            self.stranger = await nats_stranger.Stranger.join(self.servers)
+        await self.stranger.write(region.key(NETWORK_ID), value)
+
+    async def close(self) -> None:
+        if self.stranger is not None:
+            await self.stranger.leave()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_nats_directory_keeps_every_promise(count: int) -> None:
+    async def scenario(servers: NatsServers) -> None:
+        subjects = Subjects(servers)
+        try:
+            await check_directory(subjects, inject=subjects.inject, timeout_seconds=120)
+        finally:
+            await subjects.close()
+
+    with NatsServers(count) as servers:
+        asyncio.run(scenario(servers))
 
 
 class TellsNobody(MemoryDirectory):

@@ -56,19 +56,19 @@ class TakesDuplicates(MemoryStore):
 
 
 class KeepsTheFirstProof(MemoryStore):
-    def add(self, packets, *, day, packet_ids=None):
+    def add(self, packets, *, day, packet_ids=None, **more):
         known = dict(self._disk.packets)
-        verdicts = super().add(packets, day=day, packet_ids=packet_ids)
+        verdicts = super().add(packets, day=day, packet_ids=packet_ids, **more)
         for key in known.keys() & self._disk.packets.keys():
             self._disk.packets[key] = known[key]
         return verdicts
 
 
 class IgnoresWithdrawals(MemoryStore):
-    def add(self, packets, *, day, packet_ids=None):
+    def add(self, packets, *, day, packet_ids=None, **more):
         verdicts = np.full(len(packets), Verdict.TOMBSTONE, np.uint8)
         observations = packets["kind"] != Kind.WITHDRAWAL
-        verdicts[observations] = super().add(packets[observations], day=day)
+        verdicts[observations] = super().add(packets[observations], day=day, **more)
         return verdicts
 
 
@@ -78,8 +78,8 @@ class WithdrawsOnlyWhatIsHere(MemoryStore):
 
 
 class LetsAnyoneWithdraw(MemoryStore):
-    def add(self, packets, *, day, packet_ids=None):
-        verdicts = super().add(packets, day=day, packet_ids=packet_ids)
+    def add(self, packets, *, day, packet_ids=None, **more):
+        verdicts = super().add(packets, day=day, packet_ids=packet_ids, **more)
         for packet in packets[packets["kind"] == Kind.WITHDRAWAL]:
             self._disk.packets.pop(packet["payload"][10:42].tobytes(), None)
         return verdicts
@@ -112,11 +112,11 @@ class RemembersWhatItDropped(MemoryStore):
         self.dropped |= {row.tobytes() for row in packet_ids}
         return super().drop(packet_ids, day=day)
 
-    def add(self, packets, *, day, packet_ids=None):
+    def add(self, packets, *, day, packet_ids=None, **more):
         ids = [row.tobytes() for row in all_ids(packets)] if len(self.dropped) else []
         fresh = np.array([each not in self.dropped for each in ids], bool) if ids else slice(None)
         verdicts = np.full(len(packets), Verdict.DUPLICATE, np.uint8)
-        verdicts[fresh] = super().add(packets[fresh], day=day)
+        verdicts[fresh] = super().add(packets[fresh], day=day, **more)
         return verdicts
 
 
@@ -136,8 +136,8 @@ class ShowsExpiredAgain(MemoryStore):
 
 
 class LivesADayTooLong(MemoryStore):
-    def add(self, packets, *, day, packet_ids=None):
-        return super().add(packets, day=day - 1, packet_ids=packet_ids)
+    def add(self, packets, *, day, packet_ids=None, **more):
+        return super().add(packets, day=day - 1, packet_ids=packet_ids, **more)
 
     def expire(self, day):
         return super().expire(day - 1)
@@ -148,17 +148,22 @@ class HasNoQuota(MemoryStore):
         super().__init__(disk, **options)
 
 
+class IgnoresTheQuotaOfACall(MemoryStore):
+    def add(self, packets, *, day, packet_ids=None, quota_packets=None):
+        return super().add(packets, day=day, packet_ids=packet_ids)
+
+
 class SharesOneQuota(MemoryStore):
     def counts(self, emitter):
         return len(self._disk.packets), len(self._disk.withdrawals)
 
 
 class WritesInPart(MemoryStore):
-    def add(self, packets, *, day, packet_ids=None):
+    def add(self, packets, *, day, packet_ids=None, **more):
         try:
-            return super().add(packets, day=day)
+            return super().add(packets, day=day, **more)
         except StoreFullError:
-            super().add(packets[:10], day=day)
+            super().add(packets[:10], day=day, **more)
             raise
 
 
@@ -239,8 +244,8 @@ class GoesOnAfterClosing(MemoryStore):
 
 
 class TakesAnything(MemoryStore):
-    def add(self, packets, *, day, packet_ids=None):
-        return super().add(np.ascontiguousarray(packets).view(PACKET_DTYPE).reshape(-1), day=max(day, 0))
+    def add(self, packets, *, day, packet_ids=None, **more):
+        return super().add(np.ascontiguousarray(packets).view(PACKET_DTYPE).reshape(-1), day=max(day, 0), **more)
 
 
 class AlwaysComplains(MemoryStore):
@@ -268,6 +273,7 @@ PLANTED: list[Any] = [
     (ShowsExpiredAgain, "and no dead ones"),
     (LivesADayTooLong, "and no dead ones"),
     (HasNoQuota, "an emitter has its quota"),
+    (IgnoresTheQuotaOfACall, "the smaller quota of a call holds"),
     (SharesOneQuota, "makes room for another"),
     (WritesInPart, "a write that fails leaves nothing behind"),
     (WritesRecordsInPart, "not written in part"),

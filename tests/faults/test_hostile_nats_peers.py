@@ -18,12 +18,12 @@ from fingerpost.carrier._nats import NatsCarrier, open_nats_carrier
 from fingerpost.carrier._nats_channel import Kind, OpenerKeys, SealedChannel
 from fingerpost.carrier._nats_session import CREDIT_SIZE_BYTES, PART_SIZE_BYTES_MAX
 from fingerpost.carrier.base import CarrierOptions, Peer
+from fingerpost.carrier.nats_servers import NatsServers
 from fingerpost.carrier.proof import ChannelBinding, make_proof
 from fingerpost.errors import NetworkError
 from fingerpost.ids import node_id
 from fingerpost.limits import FRAME_SIZE_BYTES_MAX
 from fingerpost.testing.channel_identities import NumberedIdentity
-from fingerpost.testing.nats_servers import NatsServers
 from tests.faults.hostile_peers import GOOD, HOSTILE, NODE, OPTIONS, STRANGER, a_node, counted
 
 INBOX = f"hostile.node.{node_id(NODE.public_key).hex()}"

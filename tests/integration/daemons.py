@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from fingerpost.cli._main import run
-from fingerpost.node.daemon.presence import start_tick
 from fingerpost.node.home import Home
 from fingerpost.node.identity import create_identity
+from fingerpost.processes import start_tick
 from fingerpost.system import SystemEntropy
 
 SECONDS_MAX = 60

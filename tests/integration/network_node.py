@@ -29,6 +29,8 @@ async def main(options: dict[str, Any]) -> None:
 def directory_settings(options: dict[str, Any]) -> dict[str, Any]:
     if "peers" in options:
         return {"peers": options["peers"]}
+    if "directory_settings" in options:
+        return dict(options["directory_settings"])
     return {"port": options["dht_port"], "bootstrap": options["bootstrap"]}
 
 

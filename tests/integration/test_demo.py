@@ -12,6 +12,7 @@ import pytest
 
 from fingerpost.lab import central, demo
 from fingerpost.lab.arms import Arm, draws
+from fingerpost.lab.crash import MEMORY, NetworkPart
 from fingerpost.lab.demo import FIRST_TO_ASK, OWN_ROWS, Demo, DemoReport, rows_of
 from fingerpost.lab.exchange import Exchange, SeededEntropy
 from fingerpost.lab.heart import HOSPITALS, Patient, load_heart_template, load_patients, row_bytes
@@ -22,19 +23,25 @@ PAGE = Path(__file__).parents[2] / "docs/reference/demo.md"
 
 @pytest.fixture(scope="module")
 def report() -> DemoReport:
+    joining: list[int] = []
     steps: list[int] = []
-    with Demo(quick=True) as demonstration:
+    with Demo(quick=True, carrier=MEMORY) as demonstration:
+        joined = demonstration.join(joining.append)
+        assert sum(joining) == demonstration.join_steps()
         emissions = demonstration.emit()
         question = demonstration.ask_once()
+        crash = demonstration.crash(question, emissions)
         emissions = (*emissions, demonstration.emit_last())
+        back = demonstration.come_back(emissions[-1])
         newcomers = demonstration.compare(steps.append)
         assert sum(steps) == demonstration.steps()
-        return demonstration.report(emissions, question, newcomers)
+        network = NetworkPart(carrier=MEMORY, joined=joined, crash=crash, back=back, ended=demonstration.end())
+        return demonstration.report(network, emissions, question, newcomers)
 
 
 @pytest.fixture(scope="module")
 def exchange() -> Iterator[Exchange]:
-    connected = Exchange(load_heart_template(), load_patients(), seed=0)
+    connected = Exchange.in_memory(load_heart_template(), load_patients(), seed=0)
     for hospital in HOSPITALS:
         if hospital != FIRST_TO_ASK:
             connected.emit(hospital)
@@ -58,6 +65,14 @@ def test_the_first_question_is_answered_from_the_packets_of_the_others_alone(rep
     own = next(emission.node_id for emission in report.emissions if emission.hospital == FIRST_TO_ASK)
     assert (answer.packets, answer.node_count, answer.abstained) == (720, 3, False)
     assert own not in {node.node_id for node in answer.nodes}
+
+
+def test_in_memory_everything_is_acknowledged_and_nobody_can_be_killed(report: DemoReport) -> None:
+    assert all(emission.acknowledged and emission.holders >= 2 for emission in report.emissions)
+    document = report.network.to_document()
+    assert (document["carrier"], document["directory"], document["processes"]) == ("memory", "memory", [])
+    assert [document[name] for name in ("killed", "lost", "copies", "catch_up_seconds")] == [None] * 4
+    assert (document["processes_started"], document["processes_left"]) == (0, 0)
 
 
 def test_packets_beat_guessing_at_every_hospital_without_own_outcomes(report: DemoReport) -> None:
@@ -101,14 +116,11 @@ def test_a_forecast_does_not_see_the_outcomes_it_is_asked_for(report: DemoReport
     ]
     forecasts = []
     for table in (patients, turned):
-        with Demo(quick=True) as demonstration:
-            demonstration.exchange.close()
-            demonstration.exchange = Exchange(demonstration.template, table, seed=0)
-            for hospital in HOSPITALS:
-                demonstration.exchange.emit(hospital)
-            forecasts.append(
-                demonstration.exchange.forecast("Switzerland", ["Hungary"], own=draw.own, asked=draw.asked)
-            )
+        connected = Exchange.in_memory(load_heart_template(), table, seed=0)
+        for hospital in HOSPITALS:
+            connected.emit(hospital)
+        forecasts.append(connected.forecast("Switzerland", ["Hungary"], own=draw.own, asked=draw.asked))
+        connected.close()
     assert forecasts[0] == pytest.approx(forecasts[1], abs=1e-6)
 
 
@@ -116,7 +128,13 @@ def test_the_document_is_json_and_every_key_is_described(report: DemoReport) -> 
     document = json.loads(report.to_json())
     described = set(re.findall(r"`(\w+)`", PAGE.read_text(encoding="utf-8")))
     assert document["schema"] == demo.SCHEMA
-    for part in (document, document["hospitals"][0], document["question"], document["newcomers"][0]):
+    for part in (
+        document,
+        document["network"],
+        document["hospitals"][0],
+        document["question"],
+        document["newcomers"][0],
+    ):
         assert set(part) <= described
     assert set(document["newcomers"][0]["results"][0]) <= described
     named = set(re.findall(r"`([\w-]+)` \|", PAGE.read_text(encoding="utf-8")))
@@ -124,7 +142,8 @@ def test_the_document_is_json_and_every_key_is_described(report: DemoReport) -> 
 
 
 def test_the_same_seed_gives_the_same_figures(report: DemoReport) -> None:
-    with Demo(quick=True) as again:
+    with Demo(quick=True, carrier=MEMORY) as again:
+        again.join(lambda _done: None)
         again.emit()
         assert again.ask_once() == report.question
     assert SeededEntropy(1, "x").read(100) == SeededEntropy(1, "x").read(40) + _rest(SeededEntropy(1, "x"), 40, 60)
@@ -138,13 +157,13 @@ def test_a_quick_demo_says_what_it_left_out(report: DemoReport) -> None:
 
 def test_without_scikit_learn_the_demo_names_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(central, "sklearn_is_installed", lambda: False)
-    with Demo() as demonstration:
+    with Demo(carrier=MEMORY) as demonstration:
         assert not demonstration.has_central
         assert "fingerpost[lab]" in demonstration.notes[0]
 
 
 def test_central_models_learn_from_the_rows_of_the_others() -> None:
-    with Demo() as demonstration:
+    with Demo(carrier=MEMORY) as demonstration:
         bench = demo.Bench(demonstration, "Switzerland")
         drawn = draws(bench.mine, bench.outcomes, own_rows=OWN_ROWS, repetitions=1, seed=0)
         results = {result.arm: result for result in bench.central_arms(drawn)}

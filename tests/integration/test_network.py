@@ -1,4 +1,4 @@
-"""Nodes in processes of their own find each other through OpenDHT and exchange packets over a real carrier."""
+"""Nodes in processes of their own find each other through a directory and exchange packets over a real carrier."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from fingerpost import AsyncNode, MemoryNetwork
+from fingerpost.carrier.nats_servers import NatsServers
 from fingerpost.directory.base import Directory
 from fingerpost.directory.record import HolderRecord
 from fingerpost.directory.region import Region
@@ -25,7 +26,6 @@ from fingerpost.ids import PublicKey
 from fingerpost.node import connection
 from fingerpost.ports import Clock
 from fingerpost.synthesis.receipt import verify_receipt
-from fingerpost.testing.nats_servers import NatsServers
 
 TEMPLATE = """
 format = 1
@@ -147,6 +147,24 @@ def test_a_newcomer_in_another_process_answers_after_the_emitter_is_killed(
             assert (derived.packets, derived.whole) == (30, True)
             assert derived.answer.probabilities == pytest.approx(answer["probabilities"], abs=1e-9)
         assert newcomer.leave() == 0
+        assert first.leave() == 0
+
+
+def test_nodes_that_share_nothing_but_nats_servers_find_each_other_and_exchange_packets(
+    start: Callable[..., Member],
+) -> None:
+    with NatsServers() as servers:
+        settings = {"servers": servers.urls}
+        first, second = (
+            start(carrier="nats", carrier_settings=settings, directory_name="nats", directory_settings=settings)
+            for _ in range(2)
+        )
+        assert second.do(emit=TABLE) == {"packets": 30, "holders": 1}
+        for member in (first, second):
+            answer = member.do(ask={"pressure": 9.1, "model": "B"}, mode="cells")
+            assert answer["probabilities"]["failed"] > 0.7, answer
+        assert second.leave() == 0
+        assert first.do(count=True) == {"packets": 30}
         assert first.leave() == 0
 
 

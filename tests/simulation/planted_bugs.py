@@ -35,8 +35,10 @@ class RepeatingStore(SimulatedStore):
         super().__init__(disk)
         self._again: list[bytes] = []
 
-    def add(self, packets: Packets, *, day: int, packet_ids: Ids | None = None) -> Verdicts:
-        verdicts = super().add(packets, day=day, packet_ids=packet_ids)
+    def add(
+        self, packets: Packets, *, day: int, packet_ids: Ids | None = None, quota_packets: int | None = None
+    ) -> Verdicts:
+        verdicts = super().add(packets, day=day, packet_ids=packet_ids, quota_packets=quota_packets)
         repeated = verdicts == Verdict.DUPLICATE
         self._again += [row.tobytes() for row in packets[repeated]]
         verdicts[repeated] = Verdict.STORED
@@ -61,9 +63,13 @@ class WriteBehindStore(SimulatedStore):
         )
         self._due: list[Callable[[], object]] = []
 
-    def add(self, packets: Packets, *, day: int, packet_ids: Ids | None = None) -> Verdicts:
-        verdicts = self._store.add(packets, day=day, packet_ids=packet_ids)
-        self._due.append(lambda: self._durable.add(packets, day=day, packet_ids=packet_ids))
+    def add(
+        self, packets: Packets, *, day: int, packet_ids: Ids | None = None, quota_packets: int | None = None
+    ) -> Verdicts:
+        verdicts = self._store.add(packets, day=day, packet_ids=packet_ids, quota_packets=quota_packets)
+        self._due.append(
+            lambda: self._durable.add(packets, day=day, packet_ids=packet_ids, quota_packets=quota_packets)
+        )
         while len(self._due) > WRITES_BEHIND:
             self._disk.changing(self._due.pop(0))
         return verdicts

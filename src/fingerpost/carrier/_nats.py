@@ -12,11 +12,7 @@ frames are sealed between the nodes (``_nats_channel``), and both ends prove the
     listener -> opener   sealed: ChannelProof of the listener, once the opener is admitted
 
 An endpoint is ``nats:<node id in hex>``. ``listen`` has no host and port here: anything but the empty string means yes.
-Settings:
-
-``servers``           list of URLs such as ``nats://127.0.0.1:4222``; required
-``tls``               an ssl.SSLContext, ``tls_hostname`` the name it expects
-``user_credentials``  path of a NATS credentials file
+Settings are those of ``fingerpost.nats_connection``.
 """
 
 from __future__ import annotations
@@ -25,11 +21,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Callable
-from typing import Any
 
-import nats
-import nats.errors
-from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from fingerpost.carrier._nats_channel import Kind, ListenerKeys, OpenerKeys, SealedChannel
@@ -41,17 +33,14 @@ from fingerpost.carrier.links import CLOSE_SECONDS_MAX, Link, LinkCarrier
 from fingerpost.carrier.proof import ChannelBinding, check_proof, make_proof
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey, node_id
+from fingerpost.nats_connection import NatsConnection, read_settings
 
 NAME = "nats"
 ENDPOINT_SCHEME = "nats:"
-CONNECT_SECONDS_MAX = 8.0
 ANSWER_SECONDS_MAX = 1.5  # of one step of the handshake
-RECONNECT_SECONDS: Any = 0.2  # between two attempts at one server; the library says int and takes what sleep takes
 OPENING_MESSAGES_MAX = 1_024  # that wait to be looked at; the library drops what comes on top
 
-_SETTINGS = {"servers", "tls", "tls_hostname", "user_credentials"}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
-_LOST = (nats.errors.Error, OSError)
 _FRESH_KEY_BYTES = 32
 
 Handler = Callable[[bytes | None, str], None]  # of a message and where its sender is; None when nobody was there
@@ -74,48 +63,39 @@ class NatsCarrier(LinkCarrier):
         self._network = network if _PLAIN_NAME.fullmatch(network) else f"x-{network.encode().hex()}"
         self._keys = ListenerKeys(network, options.identity.channel_secret(b"nats box"))
         self._instance = f"{self._inbox_of(options.identity.public_key)}.{secrets.token_hex(8)}"
-        self._client = Client()
+        self._connection = NatsConnection(self._counts.refuse)
         self._handlers: dict[str, Handler] = {}
         self._hellos: dict[str, asyncio.Timeout] = {}
 
     @property
     def server(self) -> str:
         """Return the URL of the server that is used now, or nothing between two."""
-        return self._client.connected_url.geturl() if self._client.connected_url else ""
+        return self._connection.server
 
     async def connect(self) -> None:
         """Connect to a server and listen. Raises ``NetworkError``: ``carrier-settings``, ``listen-failed``."""
-        settings = dict(self._options.settings)
-        unknown = set(settings) - _SETTINGS
-        servers = settings.pop("servers", None)
-        if unknown or not servers or isinstance(servers, str):
+        try:
+            settings = read_settings(self._options.settings)
+        except ValueError as error:
             raise NetworkError(
                 "carrier-settings",
-                f"NATS has no settings {', '.join(sorted(unknown))}" if unknown else "NATS needs a list of servers",
+                f"the nats carrier: {error}",
                 hint="settings are servers, tls, tls_hostname and user_credentials",
-            )
+            ) from None
+        connection = self._connection
         try:
-            async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                await self._client.connect(
-                    servers=list(servers),
-                    error_cb=self._note_error,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=RECONNECT_SECONDS,
-                    ping_interval=5,
-                    no_echo=False,
-                    **settings,
-                )
-                await self._client.subscribe(f"{self._instance}.*", cb=self._route)
-                if self._options.listen:
-                    inbox = self._inbox_of(self._options.identity.public_key)
-                    await self._client.subscribe(inbox, cb=self._greet, pending_msgs_limit=OPENING_MESSAGES_MAX)
-                # The library's first ping overtakes subscriptions that it has not written yet, its second does not.
-                for _ in range(2):
-                    await self._client.flush()
-        except (*_LOST, ValueError) as error:
-            await self._client.close()
+            await connection.connect(settings)
+            await connection.subscribe(f"{self._instance}.*", self._route)
+            if self._options.listen:
+                inbox = self._inbox_of(self._options.identity.public_key)
+                await connection.subscribe(inbox, self._greet, messages_max=OPENING_MESSAGES_MAX)
+            await connection.settle()
+        except OSError as error:
+            await connection.close()
             raise NetworkError(
-                "listen-failed", f"no NATS server answers: {error or 'in time'}", hint="check servers and credentials"
+                "listen-failed",
+                f"no NATS server answers: {error or 'not in time'}",
+                hint="check servers and credentials",
             ) from None
         if self._options.listen:
             endpoint = f"{ENDPOINT_SCHEME}{node_id(self._options.identity.public_key).hex()}"
@@ -243,7 +223,7 @@ class NatsCarrier(LinkCarrier):
         finally:
             alive.cancel()
             del self._handlers[here]
-            await asyncio.wait([asyncio.ensure_future(_try(session.say_end()))], timeout=0.5)
+            await asyncio.wait([asyncio.ensure_future(_say_end(session))], timeout=0.5)
 
     async def _route(self, message: Msg) -> None:
         handler = self._handlers.get(message.subject)
@@ -255,23 +235,12 @@ class NatsCarrier(LinkCarrier):
 
     async def _publish(self, subject: str, message: bytes, here: str) -> None:
         """Hand a message to a server, waiting while there is none. Raises ``OSError``."""
-        try:
-            async with asyncio.timeout(CONNECT_SECONDS_MAX):
-                while not self._client.is_connected and not self._client.is_closed:
-                    await asyncio.sleep(0.05)
-                await self._client.publish(subject, message, reply=here)
-        except nats.errors.Error as error:
-            raise ConnectionError(str(error)) from None
-
-    async def _note_error(self, error: Exception) -> None:
-        """Count what the library reports: each is one attempt that failed, and it makes the next one itself."""
-        self._counts.refuse("slow-consumer" if isinstance(error, nats.errors.SlowConsumerError) else "server-lost")
+        await self._connection.publish(subject, message, reply=here)
 
     async def _stop(self) -> None:
         if self._tasks:  # They take leave of their peers.
             await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS_MAX / 2)
-        closing: asyncio.Task[Any] = asyncio.ensure_future(_try(self._client.close()))
-        await asyncio.wait([closing], timeout=CLOSE_SECONDS_MAX)
+        await self._connection.close()
 
     def _inbox_of(self, public_key: PublicKey) -> str:
         return f"{self._network}.node.{node_id(public_key).hex()}"
@@ -289,8 +258,8 @@ class NatsCarrier(LinkCarrier):
         )
 
 
-async def _try(step: Any) -> None:
+async def _say_end(session: Session) -> None:
     try:
-        await step
-    except _LOST:
+        await session.say_end()
+    except OSError:
         return  # It was a courtesy.

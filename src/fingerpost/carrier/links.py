@@ -90,6 +90,7 @@ class LinkCarrier(ABC):
         self._inbox: BoundedQueue[Delivery] = BoundedQueue(lambda delivery: len(delivery.frame))
         self._links: dict[PublicKey, list[Link]] = {}
         self._dials: dict[tuple[PublicKey, Address], asyncio.Task[Link | NetworkError]] = {}
+        self._calls: dict[PublicKey, set[asyncio.Future[None]]] = {}  # of those who wait for a link to a peer
         self._routes = _Routes()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._watches: set[asyncio.Task[Any]] = set()
@@ -217,6 +218,9 @@ class LinkCarrier(ABC):
     def _add(self, link: Link) -> None:
         links = self._links.setdefault(link.peer, [])
         links.append(link)
+        for call in self._calls.get(link.peer, ()):
+            if not call.done():
+                call.set_result(None)
         if len(links) > LINKS_PER_PEER_MAX:
             links[0].end()
         elif sum(map(len, self._links.values())) > LINKS_MAX:
@@ -249,16 +253,31 @@ class LinkCarrier(ABC):
             dial = asyncio.get_running_loop().create_task(self._dial_until_late(peer, peer.address))
             self._dials[key] = dial
             dial.add_done_callback(lambda _done: self._dials.pop(key, None))
-        try:
-            result = await asyncio.shield(dial)  # One dial for all who send; one that gives up does not stop it.
-        except asyncio.CancelledError:
-            if dial.cancelled():
-                self._require_open()
-            raise
-        self._require_open()
+        while not dial.done():
+            await self._either(dial, peer)
+            self._require_open()
+            # A peer that was started again calls from where it is now, while its old address is still being dialled.
+            link = self._link_to(peer)
+            if link is not None:
+                return link
+        result = dial.result()
         if isinstance(result, NetworkError):
             raise NetworkError(result.code, result.message, hint=result.hint)
         return result
+
+    async def _either(self, dial: asyncio.Task[Link | NetworkError], peer: Peer) -> None:
+        """Return when a dial is over or the peer has opened a link; one who gives up waiting does not stop the dial."""
+        call: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        calls = self._calls.setdefault(peer.public_key, set())
+        calls.add(call)
+        try:
+            either: set[asyncio.Future[Any]] = {dial, call}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            call.cancel()
+            calls.discard(call)
+            if not calls:
+                self._calls.pop(peer.public_key, None)
 
     async def _dial_until_late(self, peer: Peer, address: Address) -> Link | NetworkError:
         loop = asyncio.get_running_loop()

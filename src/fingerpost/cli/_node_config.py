@@ -31,8 +31,11 @@ members = [
     {{ public_key = {public_key}, organisation = "this node" }},
     # {{ public_key = "64 hex digits", organisation = "St. Mary" }},
 ]
-# Or let anybody in, and with them anybody who wants to crowd out the others:
+# Or let anybody in, and with them anybody who wants to crowd out the others. Packets of a newcomer count after a day:
 # open = true
+
+# Files from keys/records of other homes: who changed its key, and which keys are revoked.
+records = []
 
 # Keep every packet of the template, and answer without telling anybody what is asked; or, with false, this node's share
 # only, and ask the holders of a situation's cells.
@@ -48,6 +51,10 @@ name = "opendht"
 bind = "127.0.0.1"
 port = 0
 bootstrap = []
+
+# Or NATS servers that all nodes reach, of the carrier or others; they need nothing but these:
+# name = "nats"
+# servers = ["nats://192.0.2.7:4222"]
 
 # Or a list that you keep yourself:
 # name = "static"

@@ -23,6 +23,7 @@ import contextlib
 import hashlib
 import importlib.util
 import ipaddress
+import logging
 import os
 import secrets
 from collections.abc import Iterable
@@ -38,6 +39,8 @@ from fingerpost.directory.region import Region
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
 from fingerpost.limits import DIRECTORY_SECONDS_MAX
+
+_LOG = logging.getLogger("fingerpost.directory")
 
 ASK_SECONDS_MAX = 6.0
 PATIENCE_SECONDS = 3.0  # for a process that is being started, while there is nothing else to answer from
@@ -184,7 +187,10 @@ class OpendhtDirectory:
 
     def _note(self, reply: Reply) -> None:
         for reason, count in reply.refused.items():
-            self.refused[reason] = self.refused.get(reason, 0) + count
+            before = self.refused.get(reason, 0)
+            self.refused[reason] = before + count
+            if before.bit_length() != self.refused[reason].bit_length():  # a flood must not fill the disk
+                _LOG.warning("refused values of a region: %s (%d so far)", reason, self.refused[reason])
         for text in reply.nodes:
             with contextlib.suppress(ValueError):
                 node = split_host(text)

@@ -122,7 +122,7 @@ class RegionReading:
         turns: Counter[bytes] = Counter()
         order: list[tuple[bool, int, int, bytes]] = []
         for encoded in sorted(values, key=self._draw):
-            name = encoded[len(self._start) + 2 :][:_KEY_SIZE_BYTES]  # after the two bytes that say its length
+            name = _name_in(encoded, self._start)
             if name in self._known:
                 turns[name] += 1
             order.append((name not in self._known, turns[name], len(order), encoded))
@@ -142,6 +142,18 @@ def _start_of_records(region: Region) -> bytes:
     """Return the bytes that every record of a region's template starts with."""
     array = msgspec.msgpack.encode([0] * _RECORD_FIELDS)[:1]
     return array + msgspec.msgpack.encode(RECORD_VERSION) + msgspec.msgpack.encode(region.template_id)
+
+
+def claimed_holder(encoded: bytes, region: Region) -> PublicKey | None:
+    """Return in whose name a value stands, whoever wrote it; None where it does not start like a record of a region."""
+    start = _start_of_records(region)
+    if not encoded.startswith(start) or len(encoded) > RECORD_SIZE_BYTES_MAX:
+        return None
+    return _name_in(encoded, start)
+
+
+def _name_in(encoded: bytes, start: bytes) -> PublicKey:
+    return PublicKey(encoded[len(start) + 2 :][:_KEY_SIZE_BYTES])  # after the two bytes that say its length
 
 
 def belongs(record: HolderRecord, region: Region) -> bool:

@@ -1,7 +1,7 @@
 """The demo: each of four hospitals in turn is a newcomer that learns from the outcomes of the other three.
 
-The hospitals are nodes in one process. They send each other packets through the same directory and carrier ports that
-a network uses, and no hospital reads another one's rows. The central models of the comparison do, which is their point.
+Each hospital is a node in a process of its own, or for tests in this one; no hospital reads another one's rows. The
+central models of the comparison do, which is their point.
 """
 
 from __future__ import annotations
@@ -30,6 +30,15 @@ from fingerpost.lab.arms import (
     others_share,
     own_share,
 )
+from fingerpost.lab.crash import (
+    CARRIER_DEFAULT,
+    MEMORY,
+    Crash,
+    NetworkPart,
+    Return,
+    count_copies,
+    largest_difference,
+)
 from fingerpost.lab.exchange import Emission, Exchange
 from fingerpost.lab.heart import (
     CITATION,
@@ -41,18 +50,22 @@ from fingerpost.lab.heart import (
     load_patients,
     row_bytes,
 )
+from fingerpost.lab.hospital_process import Ended, HospitalProcesses, Joined
 from fingerpost.lab.verdicts import Newcomer, prior_warning, verdicts
 from fingerpost.limits import PACKET_SIZE_BYTES
+from fingerpost.ports import day_of
+from fingerpost.system import SystemClock
 from fingerpost.template import SCALE, Template, encode_table
 
 if TYPE_CHECKING:
     from fingerpost.synthesis import Answer
 
-SCHEMA = "fingerpost-demo/1"
+SCHEMA = "fingerpost-demo/2"
 OWN_ROWS = 25
 REPETITIONS = 4
 REPETITIONS_QUICK = 1
 FIRST_TO_ASK = "Long Beach"
+KILLED = "Cleveland"
 STEPS_A_NEWCOMER = 4
 NOTE_NO_SKLEARN = (
     "scikit-learn is not installed, so the logistic regressions and the SVM were left out;"
@@ -79,6 +92,7 @@ class DemoReport:
     seed: int
     repetitions: int
     template: Template
+    network: NetworkPart
     emissions: tuple[Emission, ...]
     question: Question
     newcomers: tuple[Newcomer, ...]
@@ -101,6 +115,7 @@ class DemoReport:
                 "template_id": self.template.template_id.hex(),
                 "fingerprint_bits": self.template.fingerprint_bits,
             },
+            "network": self.network.to_document(),
             "hospitals": [asdict(emission) for emission in self.emissions],
             "question": {
                 "newcomer": self.question.newcomer,
@@ -120,24 +135,58 @@ class DemoReport:
 
 
 class Demo:
-    """The demo in its acts, in this order: ``emit``, ``ask_once``, ``emit_last``, ``compare``, ``report``."""
+    """The demo in its acts, in this order; a context manager that ends whatever it started.
 
-    def __init__(self, *, seed: int = 0, quick: bool = False) -> None:
+    ``join``, ``emit``, ``ask_once``, ``crash``, ``emit_last``, ``come_back``, ``compare``, ``end``, ``report``. With
+    the carrier ``memory`` all nodes are in this process, and nobody can crash.
+    """
+
+    def __init__(self, *, seed: int = 0, quick: bool = False, carrier: str = CARRIER_DEFAULT) -> None:
         self.seed = seed
+        self.carrier = carrier
         self.repetitions = REPETITIONS_QUICK if quick else REPETITIONS
         self.template = load_heart_template()
         self.patients = load_patients()
         self.features = features_of(self.template, self.patients)
-        self.exchange = Exchange(self.template, self.patients, seed=seed)
+        self.processes = None if carrier == MEMORY else HospitalProcesses(self.template, carrier=carrier, seed=seed)
         self.notes = [NOTE_QUICK] if quick else [] if central.sklearn_is_installed() else [NOTE_NO_SKLEARN]
         self.has_central = not self.notes
+        self._exchange: Exchange | None = None
+        self._absent: tuple[str, ...] = ()
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.exchange.close()
+        self.end()
+
+    @property
+    def exchange(self) -> Exchange:
+        """What the hospitals do as nodes, once they have joined."""
+        if self._exchange is None:
+            raise AssertionError("the hospitals have not joined yet")
+        return self._exchange
+
+    def join(self, advance: Callable[[int], None]) -> tuple[Joined, ...]:
+        """Start every hospital's node and wait until all have found each other; none has a process in memory.
+
+        ``advance`` is told of ``join_steps()`` steps. Raises as ``HospitalProcesses`` does.
+        """
+        if self.processes is None:
+            self._exchange = Exchange.in_memory(self.template, self.patients, seed=self.seed)
+            advance(self.join_steps())
+            return ()
+        self.processes.start()
+        joined = self.processes.join(advance)
+        day = day_of(SystemClock().now())
+        self._exchange = Exchange(self.template, self.patients, nodes=self.processes.nodes, day=day)
+        return joined
+
+    @staticmethod
+    def join_steps() -> int:
+        """Return how many steps ``join`` takes."""
+        return HospitalProcesses.join_steps()
 
     def emit(self) -> tuple[Emission, ...]:
         """Let every hospital but the first one to ask turn its patients into packets."""
@@ -155,9 +204,51 @@ class Demo:
             happened=patient.outcome,
         )
 
+    def crash(self, question: Question, emissions: Sequence[Emission]) -> Crash | None:
+        """Kill a hospital that has emitted, ask the same again at once, and count what the others still have."""
+        if self.processes is None:
+            return None
+        killed = self.processes.nodes[KILLED]
+        process = killed.process
+        killed.kill()
+        self._absent = (KILLED,)
+        begun = time.monotonic()
+        answer = self.exchange.ask(question.newcomer, question.situation)
+        seconds = time.monotonic() - begun
+        running = {name: node for name, node in self.processes.nodes.items() if name not in self._absent}
+        safe = {emission.hospital for emission in emissions if emission.acknowledged}
+        ids = self.exchange.packet_ids(safe)
+        return Crash(
+            hospital=KILLED,
+            process=process,
+            answer=answer,
+            seconds=seconds,
+            same_evidence=answer.evidence_digest == question.answer.evidence_digest,
+            difference=largest_difference(answer, question.answer),
+            acknowledged=len(ids),
+            copies=count_copies(running, ids),
+        )
+
     def emit_last(self) -> Emission:
-        """Let the hospital that has asked emit too."""
-        return self.exchange.emit(FIRST_TO_ASK)
+        """Let the hospital that has asked emit too, whoever is away."""
+        return self.exchange.emit(FIRST_TO_ASK, absent=self._absent)
+
+    def come_back(self, emission: Emission) -> Return | None:
+        """Start the hospital that was killed again, and wait until it has what it missed, an ``emission``, too."""
+        if self.processes is None:
+            return None
+        packets = self.exchange.packet_ids(HOSPITALS)
+        ready_seconds, held_after = self.processes.start_again(KILLED, holds=packets)
+        self.exchange.catch_up(KILLED, emission.hospital)
+        self._absent = ()
+        return Return(
+            hospital=KILLED,
+            process=self.processes.nodes[KILLED].process,
+            ready_seconds=ready_seconds,
+            held_after=held_after,
+            missed=emission.packets,
+            packets=len(packets),
+        )
 
     def compare(self, advance: Callable[[int], None]) -> tuple[Newcomer, ...]:
         """Measure every method at every newcomer, once all have emitted; ``advance`` is told of ``steps()`` steps."""
@@ -167,7 +258,21 @@ class Demo:
         """Return how many steps ``compare`` takes."""
         return STEPS_A_NEWCOMER * len(HOSPITALS)
 
-    def report(self, emissions: Sequence[Emission], question: Question, newcomers: Sequence[Newcomer]) -> DemoReport:
+    def end(self) -> Ended | None:
+        """End all nodes; say whether a process is left, where there were any. Calling it twice is harmless."""
+        if self.processes is not None:
+            return self.processes.close()
+        if self._exchange is not None:
+            self._exchange.close()
+        return None
+
+    def report(
+        self,
+        network: NetworkPart,
+        emissions: Sequence[Emission],
+        question: Question,
+        newcomers: Sequence[Newcomer],
+    ) -> DemoReport:
         """Put everything together, and say what it shows."""
         sentences = verdicts(
             newcomers,
@@ -179,6 +284,7 @@ class Demo:
             seed=self.seed,
             repetitions=self.repetitions,
             template=self.template,
+            network=network,
             emissions=tuple(emissions),
             question=question,
             newcomers=tuple(newcomers),

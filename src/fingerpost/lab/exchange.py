@@ -1,35 +1,74 @@
-"""Four hospitals as four nodes in one process: they emit, fetch each other's packets, and ask."""
+"""What four hospitals do as nodes: they emit, fetch each other's packets, and ask; wherever the nodes run."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fingerpost.fingerprint import Fingerprinter, sketch_values
+from fingerpost.ids import NodeId
 from fingerpost.lab.heart import DISEASED, HOSPITALS, OUTCOME_COLUMN, Patient, columns_of
 from fingerpost.node.facade import Node
 from fingerpost.node.network import MemoryNetwork
-from fingerpost.packet import packet_ids
 from fingerpost.ports import SECONDS_PER_DAY
 from fingerpost.synthesis import Evidence, fit
 from fingerpost.template import CategoryOutcomeField, Template, encode_table
 
 if TYPE_CHECKING:
     from fingerpost.lab.arms import Probabilities, Rows
+    from fingerpost.node.runtime import Emission as NodeEmission
     from fingerpost.synthesis import Answer
 
 DAY_OF_THE_DATA = 6_755  # 1988-06-30, when the table was given to the archive
 BLOCK_SIZE_BYTES = 64
 
 
+class HospitalNode(Protocol):
+    """What the exchange needs of a node: ``fingerpost.Node`` has it, and so has a node in another process."""
+
+    @property
+    def node_id(self) -> NodeId:
+        """The id under which others know the node."""
+        ...
+
+    @property
+    def bytes_received(self) -> int:
+        """Bytes of all frames that arrived so far."""
+        ...
+
+    def emit_table(self, columns: Mapping[str, Any]) -> NodeEmission:
+        """Tell the outcomes of a table."""
+        ...
+
+    def ask(self, situation: Mapping[str, object]) -> Answer:
+        """Return what happened elsewhere in situations like this one."""
+        ...
+
+    def find_packets(self, ids: Sequence[str]) -> npt.NDArray[np.void]:
+        """Return the packets with these ids (hex) that are there."""
+        ...
+
+    def synchronise(self) -> int:
+        """Fetch every packet that the network holds; return how many were new."""
+        ...
+
+    def close(self) -> None:
+        """Leave the network."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emission:
-    """What one hospital emitted: ``bytes`` of packets, and how many ``signatures`` they share."""
+    """What one hospital emitted: ``bytes`` of packets, how many ``signatures`` they share, and who else has them.
+
+    ``holders`` others had every packet on their disks (in memory, where the nodes have none) when the emission was
+    reported; ``acknowledged`` says that this is enough.
+    """
 
     hospital: str
     node_id: str
@@ -38,6 +77,8 @@ class Emission:
     packets: int
     bytes: int
     signatures: int
+    holders: int
+    acknowledged: bool
 
 
 class FixedClock:
@@ -68,20 +109,20 @@ class SeededEntropy:
 class Exchange:
     """The hospitals of ``patients`` as nodes that are connected and have not emitted anything yet.
 
-    ``emit`` lets one of them emit, and the others receive. A forecast rests on what the asking node has received: the
-    packets of the hospitals it listens to, and those of its own patients that are confirmed.
+    ``emit`` lets one of them emit, and the others receive. A forecast is one of ``day``; it rests on what the asking
+    node has received: the packets of the hospitals it listens to, and those of its own patients that are confirmed.
     """
 
-    def __init__(self, template: Template, patients: Sequence[Patient], *, seed: int) -> None:
+    def __init__(
+        self, template: Template, patients: Sequence[Patient], *, nodes: Mapping[str, HospitalNode], day: int
+    ) -> None:
         self.template = template
         self.patients = patients
-        self._network = MemoryNetwork()
-        self._nodes = {
-            hospital: Node(template, network=self._network, clock=FixedClock(), entropy=SeededEntropy(seed, hospital))
-            for hospital in HOSPITALS
-        }
+        self._nodes = nodes
+        self._day = day
         self._rows_of_packets: dict[bytes, int] = {}
         self._bytes: dict[tuple[str, str], int] = {}  # (receiver, emitter)
+        self._missed: dict[tuple[str, str], int] = {}  # what an absent receiver had received before
         self._received: dict[str, tuple[Evidence, npt.NDArray[np.int64]]] = {}
         encoded, _ = encode_table(template, columns_of(patients), rows=len(patients))
         fingerprinter = Fingerprinter(template)
@@ -91,22 +132,37 @@ class Exchange:
             raise AssertionError("the outcome of the demo is a category")
         self._levels = template.outcome.levels
 
-    def emit(self, hospital: str) -> Emission:
-        """Let a hospital turn its patients into packets and hand them to the others."""
+    @classmethod
+    def in_memory(cls, template: Template, patients: Sequence[Patient], *, seed: int) -> Exchange:
+        """Return an exchange with all nodes in this process, on the day of the data: a seed fixes every packet."""
+        network, clock = MemoryNetwork(), FixedClock()
+        nodes = {
+            hospital: Node(template, network=network, clock=clock, entropy=SeededEntropy(seed, hospital))
+            for hospital in HOSPITALS
+        }
+        return cls(template, patients, nodes=nodes, day=DAY_OF_THE_DATA)
+
+    def packet_ids(self, hospitals: Collection[str]) -> list[str]:
+        """Return the ids (hex) of all packets that these hospitals emitted, in the order in which they did."""
+        rows = self._rows_of_packets.items()
+        return [packet_id.hex() for packet_id, row in rows if self.patients[row].hospital in hospitals]
+
+    def emit(self, hospital: str, *, absent: Collection[str] = ()) -> Emission:
+        """Let a hospital turn its patients into packets and hand them to the others; ``absent`` ones do not run."""
         rows = [row for row, patient in enumerate(self.patients) if patient.hospital == hospital]
         mine = [self.patients[row] for row in rows]
         before = {other: node.bytes_received for other, node in self._nodes.items()}
         columns = columns_of(mine) | {OUTCOME_COLUMN: [patient.outcome for patient in mine]}
         emission = self._nodes[hospital].emit_table(columns)
-        for other, node in self._nodes.items():
-            if other != hospital:
-                node.synchronise()
-            self._bytes[other, hospital] = node.bytes_received - before[other]
+        for other in HOSPITALS:
+            if other in absent:
+                self._missed[other, hospital] = before[other]
+            else:
+                self._receive(other, hospital, before=before[other])
         own_ids = [bytes.fromhex(packet_id) for packet_id in emission.packet_ids]
         self._rows_of_packets |= dict(zip(own_ids, rows, strict=True))
         self._received.clear()
-        packets = self.packets(hospital)
-        signatures = packets["signature"][[packet_id.tobytes() in set(own_ids) for packet_id in packet_ids(packets)]]
+        signatures = self._nodes[hospital].find_packets(emission.packet_ids)["signature"]
         return Emission(
             hospital=hospital,
             node_id=self._nodes[hospital].node_id.hex(),
@@ -115,15 +171,22 @@ class Exchange:
             packets=len(own_ids),
             bytes=emission.size_bytes,
             signatures=len(np.unique(signatures, axis=0)),
+            holders=emission.holders,
+            acknowledged=emission.acknowledged,
         )
+
+    def catch_up(self, hospital: str, source: str) -> None:
+        """Let a hospital that was absent when ``source`` emitted fetch what it lacks, and count its bytes since."""
+        self._receive(hospital, source, before=self._missed.pop((hospital, source)))
+        self._received.clear()
 
     def ask(self, hospital: str, situation: Mapping[str, object]) -> Answer:
         """Let a hospital ask about one patient, with every packet that it has."""
         return self._nodes[hospital].ask(situation)
 
     def packets(self, hospital: str) -> npt.NDArray[np.void]:
-        """Return every packet at a hospital's node, its own ones too."""
-        return self._nodes[hospital].packets()
+        """Return every packet of the demo that is at a hospital's node, its own ones too."""
+        return self._nodes[hospital].find_packets(self.packet_ids(HOSPITALS))
 
     def forecast(self, hospital: str, sources: Sequence[str], *, own: Rows, asked: Rows) -> Probabilities:
         """Return the probability of disease for the rows ``asked``, from packets of ``sources`` and of rows ``own``."""
@@ -131,7 +194,7 @@ class Exchange:
         heard = np.isin([patient.hospital for patient in self.patients], list(sources))
         heard[own] = True
         heard_evidence = evidence.subset(heard[rows])
-        fitted = fit(heard_evidence, day=DAY_OF_THE_DATA, sketches=_coordinates(heard_evidence.sketches))
+        fitted = fit(heard_evidence, day=self._day, sketches=_coordinates(heard_evidence.sketches))
         probabilities = fitted.predict(self._fingerprints[asked], _coordinates(self._sketches[asked]))
         return probabilities[:, self._levels.index(DISEASED)]
 
@@ -143,6 +206,13 @@ class Exchange:
         """Let all nodes leave."""
         for node in self._nodes.values():
             node.close()
+
+    def _receive(self, hospital: str, source: str, *, before: int) -> None:
+        """Let a node fetch what it lacks after ``source`` emitted, and count the bytes since it had ``before``."""
+        node = self._nodes[hospital]
+        if hospital != source:
+            node.synchronise()
+        self._bytes[hospital, source] = node.bytes_received - before
 
     def _evidence(self, hospital: str) -> tuple[Evidence, npt.NDArray[np.int64]]:
         """Return every packet at a hospital's node as evidence, and the row of the patient behind each."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fingerpost.fingerprint import cell_of
 from fingerpost.ids import PublicKey
 from fingerpost.limits import CLOCK_SKEW_DAYS_MAX
+from fingerpost.node.roster import Standing
 from fingerpost.packet import Kind, RootCache, check_structure, has_layout, payloads, verify_packets
 from fingerpost.template import NumberOutcomeField, Template
 
@@ -33,7 +34,9 @@ class Refusal(IntEnum):
     LAYOUT = 8  # the payload is not laid out as the template says
     CELL = 9  # the cell is not that of the fingerprint
     CONTENT = 10  # a level, an action, a condition or a number that the template does not have
-    EMITTER = 11  # its emitter is no member of the network, whoever passed it on
+    EMITTER = 11  # its emitter was no member of the network on its day, whoever passed it on
+    REVOKED = 12  # its emitter's key was revoked, as compromised or before its day
+    CROWDED = 13  # nobody named its emitter, and as many such emitters are here as this node remembers
 
     @property
     def code(self) -> str:
@@ -48,18 +51,22 @@ def judge(
     templates: Mapping[bytes, Template],
     day: int,
     roots: RootCache,
-    admits: Callable[[PublicKey], bool] | None = None,
+    standing: Callable[[PublicKey], Standing] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """Return a ``Refusal`` for each packet, shape (n,), uint8.
 
     ``ids`` (n, 32) are those of the packets; ``templates`` holds what this node serves, by id.
 
-    ``admits`` says whose packets are welcome, by the emitter's key; without it everybody's are.
+    ``standing`` says between which days an emitter's packets count, by its key; without it everybody's always do.
 
-    The order of the questions is that of ``Refusal``: a packet is refused for the first reason that applies.
+    A packet is refused for the first reason that applies, in the order of ``Refusal``, but for one: whether its emitter
+    counts is asked before its signature is checked, which takes far longer.
     """
     refusals = np.zeros(len(packets), np.uint8)
     _refuse(refusals, check_structure(packets) != 0, Refusal.STRUCTURE)
+    if standing is not None:
+        rows = np.flatnonzero(refusals == 0)
+        refusals[rows] = judge_emitters(packets[rows], standing=standing)
     sound = np.flatnonzero(refusals == 0)
     valid = verify_packets(packets[sound], cache=roots, ids=ids[sound])
     refusals[sound[~valid]] = Refusal.SIGNATURE
@@ -69,11 +76,26 @@ def judge(
         rows = np.flatnonzero(mine)
         if len(rows):
             refusals[rows] = _judge_by_template(packets[rows], template, day)
-    if admits is not None:
-        rows = np.flatnonzero(refusals == 0)
-        emitters, places = np.unique(packets["emitter"][rows], axis=0, return_inverse=True)
-        admitted = np.array([admits(PublicKey(emitter.tobytes())) for emitter in emitters], np.bool_)
-        refusals[rows[~admitted[places.reshape(-1)]]] = Refusal.EMITTER
+    return refusals
+
+
+def judge_emitters(packets: Packets, *, standing: Callable[[PublicKey], Standing]) -> npt.NDArray[np.uint8]:
+    """Return for each packet ``WELCOME``, ``EMITTER`` or ``REVOKED``, shape (n,), uint8: by its emitter and its day.
+
+    Withdrawals have no last day: only the key that signed a packet can withdraw it, also after another key followed.
+    """
+    refusals = np.zeros(len(packets), np.uint8)
+    emitters = np.ascontiguousarray(packets["emitter"]).view("V32").reshape(-1).tolist()
+    places = {emitter: place for place, emitter in enumerate(dict.fromkeys(emitters))}
+    found = [standing(PublicKey(emitter)) for emitter in places]
+    rows = np.fromiter(map(places.__getitem__, emitters), np.intp, len(emitters))
+    days = np.array([(each.first_day, each.last_day) for each in found], np.int64).reshape(-1, 2)
+    first, last = days[rows].T
+    epoch = packets["epoch"].astype(np.int64)
+    withdraws = (packets["kind"] == Kind.WITHDRAWAL) & (first <= last)
+    outside = (epoch < first) | ((epoch > last) & ~withdraws)
+    revoked = np.array([each.revoked for each in found], np.bool_)[rows]
+    refusals[outside] = np.where(revoked, Refusal.REVOKED, Refusal.EMITTER)[outside]
     return refusals
 
 

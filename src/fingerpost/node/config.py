@@ -12,7 +12,8 @@
         "64 hex digits",
         { public_key = "64 hex digits", organisation = "St. Mary" },
     ]
-    # open = true                      # instead of members: anybody
+    # open = true                      # instead of members: anybody, with a quota and a quarantine
+    records = ["north.record"]         # signed successions and revocations, from keys/records of a home
     follow = true                      # keep the whole template, not only this node's share
 
     [carrier]
@@ -45,17 +46,19 @@ from fingerpost.errors import ConfigError
 from fingerpost.ids import PublicKey
 from fingerpost.limits import NETWORK_ID_LENGTH_MAX
 from fingerpost.node.network import Network
+from fingerpost.node.roster import OpenAdmission
 
 CONFIG_SIZE_BYTES_MAX = 1_048_576
 MEMBERS_MAX = 65_536
 ORGANISATION_LENGTH_MAX = 256
 KEY_SIZE_BYTES = 32
+RECORD_SIZE_BYTES_READ = 4_096  # more than any record has: what is longer is refused as none
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LISTEN_DEFAULT = "127.0.0.1:0"
 
 _KEYS = {
     "": ("home", "template", "network", "carrier", "directory", "control", "log"),
-    "network": ("id", "listen", "members", "open", "follow"),
+    "network": ("id", "listen", "members", "open", "records", "follow"),
     "control": ("listen", "metrics"),
     "log": ("level",),
 }
@@ -77,7 +80,8 @@ class Member:
 class NodeConfig:
     """What ``fingerpost node run`` is told.
 
-    ``home`` is None where the file leaves it open. ``members`` is None in an open network. ``control_listen`` is a
+    ``home`` is None where the file leaves it open. ``members`` is None in an open network. ``records`` are files of
+    signed successions and revocations. ``control_listen`` is a
     loopback address and a port, 0 for a free one. ``source`` is what errors call the configuration.
     """
 
@@ -95,18 +99,22 @@ class NodeConfig:
     control_listen: tuple[str, int]
     metrics: bool
     log_level: str
+    records: tuple[Path, ...] = ()
 
     def network(self) -> Network:
-        """Return the network that the node joins."""
+        """Return the network that the node joins. Raises ``ConfigError`` for records that cannot be read, and what
+        ``Network`` raises.
+        """
         return Network(
             network_id=self.network_id,
-            members=None if self.members is None else frozenset(member.public_key for member in self.members),
+            members=OpenAdmission() if self.members is None else frozenset(each.public_key for each in self.members),
             listen=self.listen,
             carrier_name=self.carrier_name,
             directory_name=self.directory_name,
             carrier_settings=self.carrier_settings,
             directory_settings=self.directory_settings,
             organisations={m.public_key: m.organisation for m in self.members or () if m.organisation},
+            records=tuple(map(_record, self.records)),
         )
 
     def organisation_of(self, public_key: PublicKey) -> str:
@@ -157,6 +165,7 @@ def parse_config(data: bytes, *, source: str, folder: Path) -> NodeConfig:
         listen=network.host_and_port("listen"),
         members=_members(network),
         follow=network.flag("follow", default=True),
+        records=tuple(_path(text, folder) for text in network.texts("records")),
         carrier_name=carrier.text("name", default="zeromq"),
         carrier_settings={name: value for name, value in carrier.values.items() if name != "name"},
         directory_name=directory.text("name", default="opendht"),
@@ -210,6 +219,13 @@ class _Table:
         value = self.values[key]
         if not isinstance(value, str) or not 0 < len(value) <= longest or not value.isprintable():
             raise self.wrong(key, f"is {_shown(value)}", hint=f"it is a printable text of 1 to {longest} characters")
+        return value
+
+    def texts(self, key: str) -> list[str]:
+        """Return a list of texts, empty when it is left out."""
+        value = self.values.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+            raise self.wrong(key, f"is {_shown(value)}", hint="it is a list of texts")
         return value
 
     def flag(self, key: str, *, default: bool) -> bool:
@@ -317,6 +333,19 @@ def _level(log: _Table) -> str:
     if level not in LOG_LEVELS:
         raise log.wrong("level", f"is {_shown(level)}", hint=f"it is one of {', '.join(LOG_LEVELS)}")
     return level
+
+
+def _record(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(RECORD_SIZE_BYTES_READ)
+    except OSError as error:
+        raise ConfigError(
+            "config-unreadable",
+            f"{path}: {error.strerror}",
+            hint="network.records names files from keys/records of a node's home",
+            field="network.records",
+        ) from None
 
 
 def _path(text: str, folder: Path) -> Path:

@@ -19,6 +19,7 @@ from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.peers import Holder
 from fingerpost.node.post import Post
 from fingerpost.node.status import Connected, Watch
+from fingerpost.node.tables import CellTables
 from fingerpost.ports import Clock
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class Connection:
 
     async def open(self, *, state: Path | None) -> None:
         """Open carrier and directory, announce this node and find the others. Raises ``NetworkError``."""
-        self._carrier = await self._reach.open_carrier(self._identity)
+        cells = CellTables(self._engine, self._engine.template(self._template_id), loop=asyncio.get_running_loop())
+        self._carrier = await self._reach.open_carrier(self._identity, cells=cells)
         self._directory = await self._reach.open_directory(clock=self._clock, state=state)
         self._finding = Finding(
             self._directory,

@@ -9,7 +9,7 @@ exception. Time is ``now``, in seconds since 1970; chance is the ``Entropy`` giv
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,16 +21,17 @@ from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import GROUP_BITS_SERVED_MAX
 from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audit
 from fingerpost.node.emission import Observations, build_packets
-from fingerpost.node.events import Event, FrameRefused, PacketsArrived, Refreshed, Unacknowledged
+from fingerpost.node.events import Event, FrameRefused, Refreshed, Unacknowledged
 from fingerpost.node.fetching import Fetching
 from fingerpost.node.groups import Group, GroupStatus
 from fingerpost.node.haves import have_statement
-from fingerpost.node.holdings import Holdings, Taken
+from fingerpost.node.holdings import Holdings, Taken, arrival
 from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
 from fingerpost.node.placement import Placement
 from fingerpost.node.replication import Replication
 from fingerpost.node.requests import Outgoing, Requests
+from fingerpost.node.roster import Roster
 from fingerpost.node.serving import Serving
 from fingerpost.node.wire import (
     Beat,
@@ -80,8 +81,8 @@ class _Refresh:
 class Engine:
     """One node's decisions. It does no I/O besides its store's and never asks the time.
 
-    ``admits`` says whose packets are welcome, by the emitter's key (default: everybody's). ``organisation`` is this
-    node's own: no two nodes of one organisation hold the same group.
+    ``roster`` says whose packets are welcome (default: everybody's). ``organisation`` is this node's own: no two nodes
+    of one organisation hold the same group.
     """
 
     def __init__(
@@ -90,13 +91,13 @@ class Engine:
         signer: Signer,
         store: PacketStore,
         entropy: Entropy,
-        admits: Callable[[PublicKey], bool] | None = None,
+        roster: Roster | None = None,
         organisation: str = "",
     ) -> None:
         self._signer = signer
         self._entropy = entropy
         self._store = store
-        self._holdings = Holdings(store, me=self.public_key, admits=admits)
+        self._holdings = Holdings(store, me=self.public_key, roster=roster or Roster(members=None))
         self._follows: set[bytes] = set()
         self._groups: dict[tuple[bytes, int], Group] = {}
         self._events: deque[Event] = deque()
@@ -225,6 +226,15 @@ class Engine:
             if group.holds or len(inventory.shelf(group.number))
         )
 
+    def cells(self, template_id: TemplateId) -> list[int]:
+        """Return the cells of a template in which this node keeps something, ascending."""
+        return self._holdings.inventory(template_id).cells()
+
+    def cell_packets(self, template_id: TemplateId, cell: int) -> Packets:
+        """Return the packets and withdrawals that this node keeps in a cell."""
+        ids = b"".join(self._holdings.inventory(template_id).cell(cell))
+        return self._store.get(np.frombuffer(ids, np.uint8).reshape(-1, 32))
+
     def unsettled(self) -> int:
         """Return how many emissions, by group, wait for a holder."""
         return len(self._outbox)
@@ -344,7 +354,7 @@ class Engine:
     def evidence(self, template_id: TemplateId, *, now: float) -> Evidence:
         """Return the live packets of a template as columns; built anew only after the store changed."""
         self._holdings.expire(now)
-        return self._holdings.knowledge(template_id).evidence()
+        return self._holdings.knowledge(template_id).evidence(day=day_of(now))
 
     def synthesizer(self, template_id: TemplateId, *, conditions: Mapping[str, object], now: float) -> Synthesizer:
         """Return what answers from the live packets of a template; fitted once for as long as they stay the same.
@@ -380,7 +390,7 @@ class Engine:
     def packets_behind(self, template_id: TemplateId, evidence_digest: str, *, now: float) -> Packets:
         """Return the packets that a recent answer was made from, or all live ones of the template."""
         self._holdings.expire(now)
-        return self._holdings.knowledge(template_id).packets_behind(evidence_digest)
+        return self._holdings.knowledge(template_id).packets_behind(evidence_digest, day=day_of(now))
 
     def packets(self, template_id: TemplateId, *, now: float) -> Packets:
         """Return the live packets of a template."""
@@ -412,6 +422,8 @@ class Engine:
                 taken = self._take(message.packets, peer, now)
                 have = self._serving.have(message.number, taken.kept, taken.refused, peer=peer, now=now)
                 self._requests.send(peer, have)
+                if len(taken.withdrawals):
+                    self._requests.hand_over(peer, taken.withdrawals.tobytes(), now=now)
             case Check() | Compare() | List() | Get() | WantCells() | Nearest():
                 self._requests.send(peer, self._serving.answer(message, peer=peer, now=now))
                 if isinstance(message, Compare):
@@ -428,20 +440,25 @@ class Engine:
             self._replication.step(group, now=now)
 
     def _take(self, frame: bytes, peer: PublicKey, now: float) -> Taken:
-        taken = self._holdings.take(packets_from_frame(frame), now=now)
-        self._events.append(PacketsArrived(peer=peer, stored=taken.stored, refused=taken.refused))
+        taken = self._holdings.take(packets_from_frame(frame), peer=peer, now=now)
+        self._events.append(arrival(taken, peer))
         return taken
 
-    def _take_for_answers(self, frame: bytes, template_id: bytes, peer: PublicKey, now: float) -> None:
-        taken = self._holdings.take_for_answers(frame, template_id, now=now)
-        self._events.append(PacketsArrived(peer=peer, stored=taken.stored, refused=taken.refused))
+    def _take_for_answers(
+        self, frame: bytes, template_id: bytes, cells: Collection[int] | None, peer: PublicKey, now: float
+    ) -> None:
+        taken = self._holdings.take_for_answers(frame, template_id, cells=cells, peer=peer, now=now)
+        self._events.append(arrival(taken, peer))
 
     def _let_go(self, template_id: bytes, ids: list[bytes], now: float) -> None:
         self._holdings.let_go(template_id, ids, now=now)
 
     def _have_holds(self, have: Have, peer: PublicKey) -> bool:
         statement = have_statement(have.packet_ids, asker=self.public_key, at=have.at)
-        return signature_holds(statement, have.signature, peer)
+        if signature_holds(statement, have.signature, peer):
+            return True
+        self._events.append(FrameRefused(peer=peer, code="have-signature", message="a promise that nobody signed"))
+        return False
 
     def _came(self, peers: list[PublicKey], now: float) -> None:
         for group in self._groups.values():

@@ -68,7 +68,10 @@ class HolderOmits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRefused:
-    """A frame that is no message of this protocol, that nobody waits for, or that the store could not take."""
+    """A frame that is no message of this protocol, that nobody waits for, or that the store could not take.
+
+    The code ``peer-muted`` stands for packets that were not checked (``fingerpost.node.budget``).
+    """
 
     peer: PublicKey
     code: str

@@ -8,13 +8,13 @@ signs a digest of its cells without them all the same, it has been caught leavin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from fingerpost.ids import PublicKey
 from fingerpost.limits import ACKNOWLEDGEMENTS, FRAME_PACKETS_MAX, REPLICAS
 from fingerpost.node.cache import CellCache
-from fingerpost.node.events import Fetched, HolderOmits
+from fingerpost.node.events import Fetched, FrameRefused, HolderOmits
 from fingerpost.node.haves import cells_statement
 from fingerpost.node.inventory import Shelf
 from fingerpost.node.peers import Peers
@@ -38,7 +38,7 @@ HOLDERS_ASKED = 2  # of each group
 HOLDERS_FOR_ALL = REPLICAS - ACKNOWLEDGEMENTS + 1  # among as many there is one that has what was acknowledged
 LATE_SECONDS = 1.0  # after which one holder of each group is enough
 
-Report = Callable[[Fetched | HolderOmits], None]
+Report = Callable[[Fetched | FrameRefused | HolderOmits], None]
 
 
 @dataclass(slots=True)
@@ -51,6 +51,7 @@ class _Visit:
     known: list[bytes] = field(default_factory=list)  # digests when it was asked
     digests: bytes = b""
     listed: list[bytes] = field(default_factory=list)
+    tried: set[bytes] = field(default_factory=set)  # ids whose packets this holder was asked for
     complete: bool = False
     done: bool = False
     answered: bool = False
@@ -74,7 +75,11 @@ class _Question:
     visits: list[_Visit]
     packet_ids: dict[bytes, None] = field(default_factory=dict)  # of a question for what is nearest
     answers: list[frozenset[bytes]] = field(default_factory=list)
-    wanted: set[bytes] = field(default_factory=set)
+    under_way: set[bytes] = field(default_factory=set)  # ids whose packets a holder is being asked for
+
+    def has_answered(self, visit: _Visit) -> bool:
+        """Say whether a holder has answered, and nothing that it listed is still under way from another."""
+        return visit.answered and self.under_way.isdisjoint(visit.listed)
 
 
 class Fetching:
@@ -88,7 +93,7 @@ class Fetching:
         placement: Placement,
         requests: Requests,
         cache: Callable[[bytes], CellCache],
-        take: Callable[[bytes, bytes, PublicKey, float], None],
+        take: Callable[[bytes, bytes, Collection[int] | None, PublicKey, float], None],
         have_holds: Callable[[Have, PublicKey], bool],
         is_complete: Callable[[bytes, int], bool],
         report: Report,
@@ -135,7 +140,7 @@ class Fetching:
     def step(self, *, now: float) -> None:
         """Report questions of which one holder of each group has answered, when the others are late."""
         for question in list(self._questions.values()):
-            heard = {visit.group for visit in question.visits if visit.answered}
+            heard = {visit.group for visit in question.visits if question.has_answered(visit)}
             everywhere = all(visit.group in heard for visit in question.visits)
             if everywhere and now - question.since >= LATE_SECONDS:
                 self._close(question)
@@ -147,6 +152,8 @@ class Fetching:
     def _ask_cells(self, question: _Question, visit: _Visit, after: bytes, now: float) -> None:
         def answered(answer: Answer, *, now: float) -> None:
             if not isinstance(answer, CellsHeld) or not self._signed(answer, question.template_id, visit):
+                message = "digests of cells that the holder did not sign, or not for this question"
+                self._report(FrameRefused(peer=visit.peer, code="cells-signature", message=message))
                 self._end(question, visit, now, answered=False)
                 return
             visit.digests, visit.complete = answer.digests, answer.complete
@@ -173,21 +180,22 @@ class Fetching:
         )
 
     def _get(self, question: _Question, visit: _Visit, now: float) -> None:
-        cache = self._cache(question.template_id)
-        missing = [each for each in visit.listed if each not in cache and each not in question.wanted]
-        if not missing:
+        wanted = [each for each in self._missing(question, visit) if each not in question.under_way]
+        if not wanted:
             self._end(question, visit, now, answered=True)
             return
-        wanted = missing[:FRAME_PACKETS_MAX]
-        question.wanted.update(wanted)
+        del wanted[FRAME_PACKETS_MAX:]
+        visit.tried.update(wanted)
+        question.under_way.update(wanted)
 
         def answered(answer: Answer, *, now: float) -> None:
+            question.under_way.difference_update(wanted)
             if isinstance(answer, Packets):
-                self._take(answer.packets, question.template_id, visit.peer, now)
+                self._take(answer.packets, question.template_id, visit.cells, visit.peer, now)
             self._get(question, visit, now)
 
         def failed(*, now: float) -> None:
-            question.wanted.difference_update(wanted)  # The other holder may give them.
+            question.under_way.difference_update(wanted)
             self._end(question, visit, now, answered=False)
 
         self._requests.ask(
@@ -198,6 +206,11 @@ class Fetching:
             failed=failed,
             now=now,
         )
+
+    def _missing(self, question: _Question, visit: _Visit) -> list[bytes]:
+        """Return what a holder listed, is not known here, and was not asked of it."""
+        cache = self._cache(question.template_id)
+        return [each for each in visit.listed if each not in cache and each not in visit.tried]
 
     def _ask_nearest(self, question: _Question, visit: _Visit, fingerprint: bytes, count: int, now: float) -> None:
         def answered(answer: Answer, *, now: float) -> None:
@@ -219,7 +232,7 @@ class Fetching:
         )
 
     def _take_all(self, packets: bytes, template_id: bytes, peer: PublicKey, now: float) -> list[bytes]:
-        self._take(packets, template_id, peer, now)
+        self._take(packets, template_id, None, peer, now)
         cache = self._cache(template_id)
         return [each for each in cache.ids_of(packets) if each in cache]
 
@@ -236,9 +249,8 @@ class Fetching:
     def _settle(self, question: _Question, now: float) -> None:
         if not all(visit.done for visit in question.visits):
             return
-        cache = self._cache(question.template_id)
         for visit in question.visits:  # What one holder did not give after all, the other may.
-            if visit.answered and any(each not in cache and each not in question.wanted for each in visit.listed):
+            if visit.answered and self._missing(question, visit):
                 visit.done = False
                 self._get(question, visit, now)
                 return
@@ -248,7 +260,7 @@ class Fetching:
     def _close(self, question: _Question) -> bool:
         if self._questions.pop(question.number, None) is None:
             return False
-        answered = [visit for visit in question.visits if visit.answered]
+        answered = [visit for visit in question.visits if question.has_answered(visit)]
         complete = Counter(visit.group for visit in answered if visit.complete)
         complete.update(group for group in question.groups if self._is_complete(question.template_id, group))
         self._report(

@@ -168,6 +168,10 @@ class Inventory:
         """Return the ids of a group."""
         return self._groups.get(group, _NOTHING)
 
+    def cells(self) -> list[int]:
+        """Return the cells in which there is something, ascending."""
+        return sorted(set(self._cell_of.values()))
+
     def cell(self, cell: int) -> Shelf:
         """Return the ids of a cell."""
         if self._cells is None:
@@ -180,6 +184,11 @@ class Inventory:
         """Return the group of a packet that is kept, else None."""
         cell = self._cell_of.get(packet_id)
         return None if cell is None else self.group_of_cell(cell)
+
+    def withdrawals_of(self, packets: Packets, ids: Ids) -> list[bytes]:
+        """Return the ids of the withdrawals here that name some of these packets (ids (n, 32)) of their emitters."""
+        keys = (emitter.tobytes() + ids[row].tobytes() for row, emitter in enumerate(packets["emitter"]))
+        return [self._withdrawn[key] for key in keys if key in self._withdrawn]
 
     def _put(self, packets: Packets, ids: Ids) -> None:
         withdrawal = packets["kind"] == Kind.WITHDRAWAL

@@ -14,17 +14,22 @@ from fingerpost.synthesis import Synthesizer
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.template import Template, condition_codes
 
+Released = Callable[[npt.NDArray[np.void], int], npt.NDArray[np.bool_]]
 SYNTHESIZERS_MAX = 8  # fitted calculators kept: one for each choice of conditions that is asked for
 
 
 class Knowledge:
-    """One template's packets in a store, as evidence and as fitted calculators; its owner lets packets expire."""
+    """One template's packets in a store, as evidence and as fitted calculators; its owner lets packets expire.
 
-    def __init__(self, store: PacketStore, template: Template) -> None:
+    ``released`` says of packets on a day which may be answered from; without it all may, always.
+    """
+
+    def __init__(self, store: PacketStore, template: Template, *, released: Released | None = None) -> None:
         self._store = store
         self._template = template
+        self._released = released
         self._fingerprinter: Fingerprinter | None = None
-        self._evidence: tuple[int, Evidence] | None = None
+        self._evidence: tuple[tuple[int, int], Evidence] | None = None
         self._synthesizers: dict[tuple[int, tuple[int, ...]], tuple[Evidence, Synthesizer]] = {}
         self._passing: tuple[object, Synthesizer, npt.NDArray[np.void]] | None = None
 
@@ -40,16 +45,16 @@ class Knowledge:
         blocks = list(self._store.scan(self._template.template_id))
         return np.concatenate(blocks) if blocks else np.zeros(0, PACKET_DTYPE)
 
-    def evidence(self) -> Evidence:
-        """Return the live packets as columns; built anew only after the store changed."""
-        generation = self._store.generation
-        if self._evidence is None or self._evidence[0] != generation:
-            self._evidence = generation, Evidence.from_packets(self.packets(), self._template)
+    def evidence(self, *, day: int) -> Evidence:
+        """Return the live packets that may be answered from, as columns; built anew only when they may have changed."""
+        state = self._store.generation, 0 if self._released is None else day
+        if self._evidence is None or self._evidence[0] != state:
+            self._evidence = state, Evidence.from_packets(self._of_answers(self.packets(), day), self._template)
         return self._evidence[1]
 
     def synthesizer(self, *, conditions: Mapping[str, object], day: int) -> Synthesizer:
         """Return what answers from the live packets. Raises ``RecordError`` for conditions the template lacks."""
-        evidence = self.evidence()
+        evidence = self.evidence(day=day)
         key = day, tuple(condition_codes(self._template, conditions))
         known = self._synthesizers.get(key)
         if known is None or known[0] is not evidence:
@@ -70,14 +75,17 @@ class Knowledge:
         """Return what answers from some packets, which ``name`` tells from all others; the last one is kept."""
         key = name, day, tuple(condition_codes(self._template, conditions))
         if self._passing is None or self._passing[0] != key:
-            chosen = packets()
+            chosen = self._of_answers(packets(), day)
             evidence = Evidence.from_packets(chosen, self._template)
             synthesizer = Synthesizer(evidence, self._template, day=day, conditions=conditions)
             self._passing = key, synthesizer, chosen
         return self._passing[1]
 
-    def packets_behind(self, evidence_digest: str) -> npt.NDArray[np.void]:
-        """Return the packets that an answer was made from: those of the last passing choice, or all live ones."""
+    def packets_behind(self, evidence_digest: str, *, day: int) -> npt.NDArray[np.void]:
+        """Return the packets that an answer was made from: those of the last passing choice, or all that may be."""
         if self._passing is not None and self._passing[1].evidence_digest == evidence_digest:
             return self._passing[2]
-        return self.packets()
+        return self._of_answers(self.packets(), day)
+
+    def _of_answers(self, packets: npt.NDArray[np.void], day: int) -> npt.NDArray[np.void]:
+        return packets if self._released is None else packets[self._released(packets, day)]

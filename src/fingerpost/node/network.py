@@ -15,8 +15,10 @@ from fingerpost.directory._memory import MemoryBoard, MemoryDirectory
 from fingerpost.directory.base import Directory, DirectoryFactory, DirectoryOptions
 from fingerpost.errors import UsageError
 from fingerpost.ids import PublicKey
+from fingerpost.node.roster import OpenAdmission, Roster
 from fingerpost.packet import Signer
-from fingerpost.ports import Clock
+from fingerpost.ports import Clock, day_of
+from fingerpost.system import SystemClock
 
 CARRIERS_GROUP, DIRECTORIES_GROUP = "fingerpost.carriers", "fingerpost.directories"
 _BUILT_IN = {
@@ -28,10 +30,27 @@ _BUILT_IN = {
         "zeromq-unencrypted": "fingerpost.carrier._zeromq:open_zeromq_unencrypted",
     },
     DIRECTORIES_GROUP: {
+        "nats": "fingerpost.directory._nats:open_directory",
         "opendht": "fingerpost.directory._opendht:open_directory",
         "static": "fingerpost.directory._static:open_directory",
     },
 }
+_EXTRAS = ("grpc", "nats")
+
+
+_SHOW_CELLS = {"flight"}
+
+
+class ShownCells(Protocol):
+    """Cells as Arrow tables; see ``fingerpost.node.tables.CellTables``."""
+
+    def tickets(self) -> list[bytes]:
+        """Return the names of the cells."""
+        ...
+
+    def read(self, ticket: bytes) -> Any:
+        """Return the table of a cell. Raises ``LookupError``."""
+        ...
 
 
 class Reach(Protocol):
@@ -47,16 +66,21 @@ class Reach(Protocol):
         """The name of the carrier, as it stands in holder records."""
         ...
 
+    @property
+    def roster(self) -> Roster:
+        """The members, and what is known of their keys."""
+        ...
+
     def admits(self, public_key: PublicKey) -> bool:
-        """Say whether a node with this key may take part."""
+        """Say whether a node with this key may take part today."""
         ...
 
     def organisation(self, public_key: PublicKey) -> str:
         """Return whose node this is, as far as the network says; no two nodes of one hold the same packets."""
         ...
 
-    async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
-        """Start to move frames. Raises ``NetworkError``."""
+    async def open_carrier(self, identity: ChannelIdentity, *, cells: ShownCells | None = None) -> Carrier:
+        """Start to move frames; a carrier that can shows these ``cells`` to members. Raises ``NetworkError``."""
         ...
 
     async def open_directory(self, *, clock: Clock, state: Path | None) -> Directory:
@@ -71,6 +95,7 @@ class MemoryNetwork:
     carrier_name = "memory"
 
     def __init__(self) -> None:
+        self.roster = Roster(members=None)
         self._board = MemoryBoard()
         self._switch = MemorySwitch()
 
@@ -83,8 +108,9 @@ class MemoryNetwork:
         del public_key
         return ""
 
-    async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
-        """Open an endpoint of this process."""
+    async def open_carrier(self, identity: ChannelIdentity, *, cells: ShownCells | None = None) -> Carrier:
+        """Open an endpoint of this process; it shows no cells."""
+        del cells
         listen = "127.0.0.1:0"
         return await self._switch(
             CarrierOptions(identity=identity, network_id=self.network_id, listen=listen, admits=self.admits)
@@ -100,32 +126,52 @@ class MemoryNetwork:
 class Network:
     """A network between processes and machines.
 
-    ``members`` are the public keys (32 bytes) of the nodes that may take part; an empty set refuses everybody, and None
-    admits everybody, which lets anyone who can reach this node crowd out others. ``listen`` is a host and port; port 0
-    picks a free one. Settings are those of the backends, by name. ``organisations`` says, by public key, which nodes
-    belong together: no two of them hold the same packets for others, so that one organisation's failure or malice costs
-    one copy at most. What a node says of its own organisation does not count.
+    ``members`` are the public keys (32 bytes) of the nodes that may take part; an empty set refuses everybody.
+    ``OpenAdmission`` admits everybody, with a quota and a quarantine for emitters that nobody named. None admits
+    everybody, unguarded: anyone who can reach this node may crowd out others, so it is for tests and demos. ``listen``
+    is a host and port; port 0 picks a free one. Settings are those of the backends, by name.
+
+    ``organisations`` says, by public key, which nodes belong together: no two of them hold the same packets for others,
+    so that one organisation's failure or malice costs one copy at most. What a node says of its own organisation does
+    not count. ``records`` are the bytes of signed successions and revocations: ``fingerpost.node.roster`` says what
+    they do. ``clock`` tells which day it is.
+
+    Raises what ``Roster`` raises.
     """
 
     network_id: str
-    members: frozenset[bytes] | None
+    members: frozenset[bytes] | OpenAdmission | None
     listen: str = "127.0.0.1:0"
     carrier_name: str = "zeromq"
     directory_name: str = "opendht"
     carrier_settings: Mapping[str, Any] = field(default_factory=dict)
     directory_settings: Mapping[str, Any] = field(default_factory=dict)
     organisations: Mapping[bytes, str] = field(default_factory=dict)
+    records: tuple[bytes, ...] = ()
+    clock: Clock = field(default_factory=SystemClock)
+    roster: Roster = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read the records."""
+        roster = Roster(members=self.members, organisations=self.organisations, records=self.records)
+        object.__setattr__(self, "roster", roster)
 
     def admits(self, public_key: PublicKey) -> bool:
-        """Say whether a node with this key may take part."""
-        return self.members is None or public_key in self.members
+        """Say whether a node with this key may take part today."""
+        return self.roster.admits(public_key, day=day_of(self.clock.now()))
 
     def organisation(self, public_key: PublicKey) -> str:
         """Return whose node this is, "" for nobody's."""
-        return self.organisations.get(public_key, "")
+        return self.roster.organisation(public_key)
 
-    async def open_carrier(self, identity: ChannelIdentity) -> Carrier:
-        """Open the carrier of this name. Raises ``UsageError`` (``backend-unknown``) and what the carrier raises."""
+    async def open_carrier(self, identity: ChannelIdentity, *, cells: ShownCells | None = None) -> Carrier:
+        """Open the carrier of this name.
+
+        Raises ``UsageError`` (``backend-unknown``, ``backend-not-installed``) and what the carrier raises.
+        """
+        shown: Mapping[str, Any] = {}
+        if cells is not None and self.carrier_name in _SHOW_CELLS:
+            shown = {"read_cell": cells.read, "list_cells": cells.tickets}
         factory = cast("CarrierFactory", _backend(CARRIERS_GROUP, self.carrier_name))
         return await factory(
             CarrierOptions(
@@ -133,7 +179,7 @@ class Network:
                 network_id=self.network_id,
                 listen=self.listen,
                 admits=self.admits,
-                settings=self.carrier_settings,
+                settings={**shown, **self.carrier_settings},
             )
         )
 
@@ -144,7 +190,7 @@ class Network:
             network_id=self.network_id,
             clock=clock,
             state=state,
-            members=frozenset(PublicKey(key) for key in self.members or ()),
+            members=self.roster.keys,
             settings=self.directory_settings,
         )
         return await factory(options)
@@ -174,7 +220,16 @@ def _backend(group: str, name: str) -> Callable[..., Any]:
     built_in = _BUILT_IN[group].get(name)
     if built_in is not None:
         module, _, function = built_in.partition(":")
-        return cast("Callable[..., Any]", getattr(importlib.import_module(module), function))
+        try:
+            return cast("Callable[..., Any]", getattr(importlib.import_module(module), function))
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("fingerpost"):
+                raise
+            raise UsageError(
+                "backend-not-installed",
+                f"{group} has {name!r}, but the package it needs is not installed: {error.name}",
+                hint=f"pip install 'fingerpost[{name}]'" if name in _EXTRAS else "pip install --upgrade fingerpost",
+            ) from None
     found = {point.name: point for point in entry_points(group=group)}
     if name not in found:
         known = ", ".join(sorted({*_BUILT_IN[group], *found}))

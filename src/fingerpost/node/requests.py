@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fingerpost.ids import PublicKey
-from fingerpost.node.wire import Answer, Beat, Message, Request, encode_message
+from fingerpost.node.wire import Answer, Beat, Have, Message, Offer, Request, encode_message
 from fingerpost.ports import Entropy
 
 REQUEST_SECONDS_MAX = 10.0
@@ -85,13 +85,18 @@ class Requests:
     def ask_for_life(self, peer: PublicKey, *, now: float) -> None:
         """Queue the question whether a peer is there; that any frame comes back is the answer."""
 
-        def answered(answer: Answer, *, now: float) -> None:
-            del answer, now
+        self.ask(peer, lambda number: Beat(number=number), expects=Beat, answered=_ignore, failed=_give_up, now=now)
 
-        def failed(*, now: float) -> None:
-            del now
-
-        self.ask(peer, lambda number: Beat(number=number), expects=Beat, answered=answered, failed=failed, now=now)
+    def hand_over(self, peer: PublicKey, packets: bytes, *, now: float) -> None:
+        """Queue packets for a peer, whatever becomes of them."""
+        self.ask(
+            peer,
+            lambda number: Offer(number=number, packets=packets),
+            expects=Have,
+            answered=_ignore,
+            failed=_give_up,
+            now=now,
+        )
 
     def take(self, answer: Answer, *, peer: PublicKey, now: float) -> bool:
         """Bring an answer home; say whether anybody waits for it. Answers of others than the one asked do not count."""
@@ -122,3 +127,11 @@ class Requests:
             waiting = self._waiting.pop(number, None)
             if waiting is not None:
                 waiting.failed(now=now)
+
+
+def _ignore(answer: Answer, *, now: float) -> None:
+    del answer, now
+
+
+def _give_up(*, now: float) -> None:
+    del now

@@ -117,7 +117,7 @@ class AsyncNode:
             signer=signer,
             store=store,
             entropy=entropy,
-            admits=None if network is None else network.admits,
+            roster=None if network is None else network.roster,
             organisation="" if network is None else network.organisation(PublicKey(signer.public_key)),
         )
         engine.serve(value, follow=follow)

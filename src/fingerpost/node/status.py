@@ -20,6 +20,7 @@ from fingerpost.store.base import PacketStore, StoreStats
 from fingerpost.template import Template
 
 PEERS_REMEMBERED_MAX = 4_096  # beyond those the directory knows; one more forgets the one heard longest ago
+HOLDER_OMITS = "holder-omits"  # an answer that left out what its holder had signed to keep
 
 _LOG = logging.getLogger("fingerpost.node")
 
@@ -50,11 +51,11 @@ class PeerStatus:
 class NodeStatus:
     """A running node at one moment.
 
-    ``endpoint`` is where its carrier listens, ``directory_endpoint`` what others may give as the directory's bootstrap;
-    texts that do not apply are empty. ``store`` is what it holds, own packets included. ``received_packets`` were new
-    here; ``emitted_packets`` were made here, and of those ``acknowledged_packets`` are kept by two others too (all
-    since the node was opened); ``unsettled_emissions`` are being handed over. ``refused`` counts by layer
-    (``carrier``, ``directory``, ``frame``, ``packet``) and reason.
+    ``endpoint`` is where its carrier listens, ``directory_endpoint`` what others may give as the directory's bootstrap,
+    or the server that it uses now; texts that do not apply are empty. ``store`` is what it holds, own packets included.
+    ``received_packets`` were new here; ``emitted_packets`` were made here, and of those ``acknowledged_packets`` are
+    kept by two others too (all since the node was opened); ``unsettled_emissions`` are being handed over. ``refused``
+    counts by layer (``carrier``, ``directory``, ``frame``, ``packet``) and reason.
     """
 
     node_id: NodeId
@@ -158,6 +159,7 @@ class Watch:
         elif isinstance(event, Acknowledged):
             self.acknowledged_packets += self._emissions.pop(event.number, 0)
         elif isinstance(event, HolderOmits):
+            self.refused_frames[HOLDER_OMITS] = self.refused_frames.get(HOLDER_OMITS, 0) + 1
             _LOG.warning(
                 "peer %s leaves out %d packets that it signed to keep", node_id(event.peer).hex(), len(event.packet_ids)
             )

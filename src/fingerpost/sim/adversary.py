@@ -188,9 +188,11 @@ class ForgetfulStore(SimulatedStore):
         super().__init__(disk)
         self._forgetful_disk = disk
 
-    def add(self, packets: Packed, *, day: int, packet_ids: Ids | None = None) -> Verdicts:
+    def add(
+        self, packets: Packed, *, day: int, packet_ids: Ids | None = None, quota_packets: int | None = None
+    ) -> Verdicts:
         """Keep packets, say so, and drop half of them."""
-        verdicts = super().add(packets, day=day, packet_ids=packet_ids)
+        verdicts = super().add(packets, day=day, packet_ids=packet_ids, quota_packets=quota_packets)
         forgotten = [each for each in self._forgetful_disk.packets if _forgets(each)]
         if forgotten:
             self.drop(np.frombuffer(b"".join(forgotten), np.uint8).reshape(-1, PACKET_ID_SIZE_BYTES), day=day)

@@ -97,10 +97,14 @@ class SimulatedStore:
         """See ``PacketStore``."""
         return self._store.generation
 
-    def add(self, packets: Packets, *, day: int, packet_ids: Ids | None = None) -> Verdicts:
+    def add(
+        self, packets: Packets, *, day: int, packet_ids: Ids | None = None, quota_packets: int | None = None
+    ) -> Verdicts:
         """See ``PacketStore``."""
         found: list[Verdicts] = []
-        self._disk.changing(lambda: found.append(self._store.add(packets, day=day, packet_ids=packet_ids)))
+        self._disk.changing(
+            lambda: found.append(self._store.add(packets, day=day, packet_ids=packet_ids, quota_packets=quota_packets))
+        )
         return found[0]
 
     def scan(self, template_id: bytes | None = None) -> Iterator[Packets]:

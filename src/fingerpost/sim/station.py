@@ -17,7 +17,9 @@ from fingerpost.limits import ANNOUNCE_SECONDS, RECORD_LIFETIME_SECONDS_DEFAULT,
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Event
 from fingerpost.node.peers import Holder
+from fingerpost.node.roster import Roster
 from fingerpost.packet import Signer
+from fingerpost.ports import day_of
 from fingerpost.sim.adversary import ForgetfulStore, Liar
 from fingerpost.sim.chance import Chance
 from fingerpost.sim.directory import SimulatedDirectory
@@ -47,7 +49,7 @@ class Surroundings:
     trace: Trace
     template: Template
     parts: Parts
-    admits: Callable[[PublicKey], bool]
+    roster: Roster
     heard: Callable[[Station, Event], None]
     sent: Callable[[Station, bytes, PublicKey], None]
     stopped: Callable[[Station], None]
@@ -115,7 +117,7 @@ class Station:
             signer=self.signer,
             store=self._open_store(),
             entropy=self._chance.stream(f"entropy {around.schedule.now}"),
-            admits=around.admits,
+            roster=around.roster,
             organisation=self.organisation,
         )
         self.engine.serve(around.template, follow=self.follows)
@@ -170,7 +172,9 @@ class Station:
         holders = [
             Holder(public_key=record.public_key, organisation=record.organisation)
             for record in named.values()
-            if record.public_key != self.public_key and record.carrier == CARRIER
+            if record.public_key != self.public_key
+            and record.carrier == CARRIER
+            and around.roster.admits(record.public_key, day=day_of(now))
         ]
         self.act(lambda engine, now: engine.know(holders, now=now))
 

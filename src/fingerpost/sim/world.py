@@ -7,6 +7,7 @@ import numpy as np
 from fingerpost.ids import PublicKey
 from fingerpost.node.emission import build_packets
 from fingerpost.node.events import Acknowledged, Event, Fetched, HolderOmits, Refreshed
+from fingerpost.node.roster import Roster
 from fingerpost.node.wire import Offer, encode_message
 from fingerpost.packet import Signer
 from fingerpost.ports import SECONDS_PER_DAY, day_of
@@ -162,7 +163,7 @@ class World:
             trace=self.trace,
             template=self.template,
             parts=parts,
-            admits=self.members.__contains__,
+            roster=Roster(members=self.members),
             heard=self._hear,
             sent=self._note_frame,
             stopped=self._stopped,

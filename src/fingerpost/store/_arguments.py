@@ -69,6 +69,13 @@ def checked_limits(quota_packets: int, size_bytes_max: int) -> None:
         raise refuse("the quota and the greatest size of a store are at least 1")
 
 
+def smaller_quota(of_store: int, of_call: int | None) -> int:
+    """Return the quota that holds for one call; one that leaves no room at all is refused."""
+    if of_call is not None and of_call < 1:
+        raise refuse("a quota is at least 1")
+    return of_store if of_call is None else min(of_store, of_call)
+
+
 def checked_table(table: str) -> str:
     """Return ``table``, the name of a table of records."""
     if not 1 <= len(table) <= RECORD_TABLE_LENGTH_MAX or not TABLE_LETTERS.issuperset(table):

@@ -30,6 +30,7 @@ from fingerpost.store._arguments import (
     checked_table,
     checked_template_id,
     closed,
+    smaller_quota,
 )
 from fingerpost.store._catalog import Catalog
 from fingerpost.store._inspection import inspect_packets, inspect_withdrawals
@@ -99,12 +100,15 @@ class LmdbStore:
         self._check_open()
         return self._generation
 
-    def add(self, packets: Packets, *, day: int, packet_ids: Ids | None = None) -> Verdicts:
+    def add(
+        self, packets: Packets, *, day: int, packet_ids: Ids | None = None, quota_packets: int | None = None
+    ) -> Verdicts:
         """See ``PacketStore``."""
         self._check_open()
         packets = checked_packets(packets, packet_ids)
         ids = ids_of(packets) if packet_ids is None else checked_ids(packet_ids)
-        plan = plan_addition(packets, ids, day=checked_day(day), quota=self._quota, held=self)
+        quota = smaller_quota(self._quota, quota_packets)
+        plan = plan_addition(packets, ids, day=checked_day(day), quota=quota, held=self)
         if not plan.changes_nothing:
             self._carry_out(plan, day=day)
         return plan.verdicts

@@ -27,6 +27,7 @@ from fingerpost.store._arguments import (
     checked_table,
     checked_template_id,
     closed,
+    smaller_quota,
 )
 from fingerpost.store._inspection import inspect_packets, inspect_withdrawals
 from fingerpost.store.base import Ids, Packets, Problem, StoreStats, Verdicts
@@ -72,11 +73,14 @@ class MemoryStore:
         """See ``PacketStore``."""
         return self._disk.generation
 
-    def add(self, packets: Packets, *, day: int, packet_ids: Ids | None = None) -> Verdicts:
+    def add(
+        self, packets: Packets, *, day: int, packet_ids: Ids | None = None, quota_packets: int | None = None
+    ) -> Verdicts:
         """See ``PacketStore``."""
         packets = checked_packets(packets, packet_ids)
         ids = _ids_of(packets) if packet_ids is None else checked_ids(packet_ids)
-        plan = plan_addition(packets, ids, day=checked_day(day), quota=self._quota, held=self)
+        quota = smaller_quota(self._quota, quota_packets)
+        plan = plan_addition(packets, ids, day=checked_day(day), quota=quota, held=self)
         disk = self._disk
         new_withdrawals = sum(key not in disk.withdrawals for key in plan.withdrawals)
         self._make_room(PACKET_SIZE_BYTES * (len(plan.stored) + new_withdrawals - len(plan.removed_ids)))

@@ -85,12 +85,15 @@ class PacketStore(Protocol):
         """A number that grows whenever the set of live packets changes, also across reopening."""
         ...
 
-    def add(self, packets: Packets, *, day: int, packet_ids: Ids | None = None) -> Verdicts:
+    def add(
+        self, packets: Packets, *, day: int, packet_ids: Ids | None = None, quota_packets: int | None = None
+    ) -> Verdicts:
         """Keep ``packets`` and return a ``Verdict`` for each, shape (n,), uint8.
 
         ``packet_ids`` (n, 32) may pass in ``fingerpost.packet.packet_ids(packets)`` where it is at hand; it is trusted.
         Withdrawals (kind 5) go the same way and act first, whatever their place in the array. An emitter may have as
-        many live packets as the quota says, and as many withdrawals.
+        many live packets as the quota says, and as many withdrawals. ``quota_packets``, at least 1, is a smaller quota
+        for the emitters of these packets than the store's own.
         """
         ...
 

@@ -276,6 +276,11 @@ def _an_emitter_has_a_quota(bench: _Bench) -> None:
                  "an emitter has a quota of withdrawals")  # fmt: skip
     with bench.store() as store:
         _require(_verdicts(store, endings[4:]) == {Verdict.OVER_QUOTA}, "the quota holds after reopening")
+        newcomer = signed([observation(signer(3), 20 + n) for n in range(6)], signer(3))
+        said = [store.add(newcomer, day=DAY, quota_packets=quota).tolist() for quota in (2, 9)]
+        _require(said[0] == [Verdict.STORED] * 2 + [Verdict.OVER_QUOTA] * 4, "the smaller quota of a call holds")
+        _require(said[1] == [Verdict.DUPLICATE] * 2 + [Verdict.STORED] * 2 + [Verdict.OVER_QUOTA] * 2,
+                 "no call has a larger quota than the store")  # fmt: skip
 
 
 def _order_has_no_meaning(bench: _Bench) -> None:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from fingerpost.fingerprint import Fingerprinter
-from fingerpost.node.admission import Refusal, judge
+from fingerpost.node.admission import Refusal, judge, judge_emitters
 from fingerpost.node.emission import build_packets, observation
+from fingerpost.node.roster import COMPROMISED, MEMBER, STRANGER, Roster, Standing
 from fingerpost.packet import BODY_DTYPE, RootCache, Signer, packet_ids, payloads, sign_bodies
 from fingerpost.template import Template, parse_template
+from fingerpost.testing.packet_samples import signed, signer, withdrawal
 
 DAY = 20_000
 TEMPLATE = """
@@ -135,6 +137,52 @@ def test_packets_of_an_emitter_that_is_no_member_are_refused_whoever_passes_them
         templates={template.template_id: template},
         day=DAY,
         roots=RootCache(),
-        admits=lambda emitter: emitter == SIGNER.public_key,
+        standing=Roster(members={SIGNER.public_key}).standing,
     )
     assert refusals.tolist() == [Refusal.WELCOME, Refusal.EMITTER, Refusal.WELCOME]
+
+
+def test_a_packet_in_the_name_of_a_stranger_is_refused_before_its_signature_is_checked() -> None:
+    template = _template()
+    packets = _packet(template)
+    packets["signature"][0, 0] ^= 1
+    served: dict[bytes, Template] = {template.template_id: template}
+    for standing, reason in [(STRANGER, Refusal.EMITTER), (MEMBER, Refusal.SIGNATURE)]:
+        known = {SIGNER.public_key: standing}
+        refusals = judge(
+            packets, packet_ids(packets), templates=served, day=DAY, roots=RootCache(), standing=known.__getitem__
+        )
+        assert refusals.tolist() == [reason]
+
+
+@pytest.mark.parametrize(
+    ("standing", "reasons"),
+    [
+        (Standing(), [Refusal.WELCOME] * 3),
+        (Standing(first_day=DAY), [Refusal.EMITTER, Refusal.WELCOME, Refusal.WELCOME]),
+        (Standing(last_day=DAY), [Refusal.WELCOME, Refusal.WELCOME, Refusal.EMITTER]),
+        (Standing(last_day=DAY, revoked=True), [Refusal.WELCOME, Refusal.WELCOME, Refusal.REVOKED]),
+        (COMPROMISED, [Refusal.REVOKED] * 3),
+        (STRANGER, [Refusal.EMITTER] * 3),
+    ],
+)
+def test_a_packet_counts_if_its_emitter_did_on_its_day(standing: Standing, reasons: list[Refusal]) -> None:
+    template = _template()
+    packets = np.concatenate([_packet(template, epoch=DAY + offset) for offset in (-1, 0, 1)])
+    served: dict[bytes, Template] = {template.template_id: template}
+    refusals = judge(
+        packets, packet_ids(packets), templates=served, day=DAY, roots=RootCache(), standing=lambda emitter: standing
+    )
+    assert refusals.tolist() == reasons
+
+
+def test_a_key_can_withdraw_its_packets_after_another_has_followed_it_unless_it_is_compromised() -> None:
+    late = signed([withdrawal(signer(1), bytes(32), epoch=DAY + 9)], signer(1))
+    reasons = {
+        Standing(last_day=DAY): Refusal.WELCOME,
+        Standing(last_day=DAY, revoked=True): Refusal.WELCOME,
+        COMPROMISED: Refusal.REVOKED,
+        STRANGER: Refusal.EMITTER,
+    }
+    for standing, reason in reasons.items():
+        assert judge_emitters(late, standing={signer(1).public_key: standing}.__getitem__).tolist() == [reason]

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from fingerpost.cli._node_config import config_text
-from fingerpost.errors import ConfigError
+from fingerpost.errors import ConfigError, KeyFileError
 from fingerpost.ids import PublicKey
 from fingerpost.node import config
 from fingerpost.node.config import Member, NodeConfig, load_config, parse_config
+from fingerpost.node.roster import OpenAdmission
+from fingerpost.node.succession import RevocationReason, sign_revocation
 
 KEY, OTHER = "11" * 32, "22" * 32
 MINIMAL = f'template = "t.toml"\n[network]\nid = "n"\nmembers = ["{KEY}"]\n'
@@ -78,14 +80,16 @@ level = "debug"
     assert network.organisation(PublicKey(bytes.fromhex(OTHER))) == "St. Mary"
     assert (network.carrier_name, network.carrier_settings) == ("nats", {"servers": ["nats://127.0.0.1:4222"]})
     assert (network.directory_name, network.directory_settings) == ("static", {"peers": [{"public_key": OTHER}]})
-    assert set(network.members or ()) == {bytes.fromhex(KEY), bytes.fromhex(OTHER)}
+    assert network.members == frozenset({bytes.fromhex(KEY), bytes.fromhex(OTHER)})
     assert value.organisation_of(PublicKey(bytes.fromhex(OTHER))) == "St. Mary"
     assert value.organisation_of(PublicKey(bytes.fromhex(KEY))) == ""
 
 
 def test_an_open_network_admits_everybody_and_an_empty_list_nobody() -> None:
     anyone = PublicKey(bytes(32))
-    assert read('template = "t"\n[network]\nid = "n"\nopen = true\n').network().admits(anyone)
+    opened = read('template = "t"\n[network]\nid = "n"\nopen = true\n').network()
+    assert opened.admits(anyone)
+    assert opened.members == OpenAdmission(), "within bounds"
     assert not read('template = "t"\n[network]\nid = "n"\nmembers = []\n').network().admits(anyone)
 
 
@@ -164,3 +168,21 @@ def test_the_configuration_to_start_from_can_be_read_whatever_the_names_are() ->
     value = read(text)
     assert (value.home, value.template, value.network_id) == (Path('/a "b" \\c'), FOLDER / "ü 東京.toml", 'x"y')
     assert value.members == (Member(public_key=PublicKey(bytes.fromhex(KEY)), organisation="this node"),)
+
+
+def test_records_are_read_from_their_files_and_a_bad_one_is_named(tmp_path: Path) -> None:
+    record = sign_revocation(bytes(32), day=20_000, reason=RevocationReason.COMPROMISED)
+    (tmp_path / "gone.record").write_bytes(record.encoded)
+    text = 'template = "t"\n[network]\nid = "n"\nopen = true\nrecords = ["gone.record"]\n'
+    network = parse_config(text.encode(), source="node.toml", folder=tmp_path).network()
+    assert not network.admits(PublicKey(record.public_key))
+    (tmp_path / "gone.record").write_bytes(b"no record")
+    with pytest.raises(KeyFileError, match="record 1"):
+        parse_config(text.encode(), source="node.toml", folder=tmp_path).network()
+    (tmp_path / "gone.record").unlink()
+    with pytest.raises(ConfigError, match=r"gone\.record") as caught:
+        parse_config(text.encode(), source="node.toml", folder=tmp_path).network()
+    assert caught.value.code == "config-unreadable"
+    wrong = text.replace('["gone.record"]', '"gone.record"')
+    with pytest.raises(ConfigError, match=r"is 'gone\.record'"):
+        parse_config(wrong.encode(), source="node.toml", folder=tmp_path)

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from fingerpost.limits import REPLICAS
+from fingerpost.limits import BAD_SIGNATURES_MAX, BAD_SIGNATURES_PER_SECOND, REPLICAS
 from fingerpost.node.asking import locate
 from fingerpost.node.audit import PROMISE_SECONDS
-from fingerpost.node.events import Acknowledged, Fetched, FrameRefused, HolderOmits, Refreshed, Unacknowledged
+from fingerpost.node.events import (
+    Acknowledged,
+    Fetched,
+    FrameRefused,
+    HolderOmits,
+    PacketsArrived,
+    Refreshed,
+    Unacknowledged,
+)
 from fingerpost.node.inventory import Shelf
+from fingerpost.node.roster import Roster
+from fingerpost.node.succession import RevocationReason, sign_revocation
 from fingerpost.node.wire import Have, Listed, Offer, Packets, decode_message, encode_message
 from fingerpost.packet import packet_ids, packets_from_frame
+from fingerpost.ports import day_of
 from fingerpost.testing.packet_samples import signed, withdrawal
 from tests.unit.node.town import Town, signer_of
 
@@ -392,3 +406,84 @@ def test_nothing_is_called_complete_on_the_word_of_one_holder() -> None:
     town.run(3)
     both = fetch(town, "a", all_cells(town))
     assert (both.asked, both.attested, both.complete) == (1, False, True), "it counts itself"
+
+
+def test_a_former_holder_that_missed_a_withdrawal_learns_it_when_it_hands_the_packet_over(town: Town) -> None:
+    emitter = outsider(town)
+    emitted = town.emit(emitter, 50)[0]
+    packet_id = town.id_of(emitted)
+    former = next(name for name in town.engines if name not in {*holders_of(town), emitter})
+    town.stores[former].add(emitted.packets, day=20_000)
+    town.start(former)  # It held the packet before it went away.
+    town.dead.add(former)
+    signer, cell = signer_of(emitter), int(emitted.packets["cell"][0])
+    back = signed([withdrawal(signer, packet_id, template_id=town.template.template_id, cell=cell)], signer)
+    for holder in holders_of(town):
+        frame = encode_message(Offer(number=1, packets=back.tobytes()))
+        town.engines[holder].receive(frame, peer=town.key(emitter), now=town.now)
+    town.settle()
+    town.dead.discard(former)
+    town.introduce()
+    town.run(60)
+    assert not town.has(former, packet_id)
+
+
+def test_a_peer_whose_signatures_keep_failing_is_muted_for_a_while_and_nobody_else(town: Town) -> None:
+    good = town.emit("a", 50)[0].packets
+    (other,) = town.emit("b", 60)
+    bad = np.concatenate([good] * BAD_SIGNATURES_MAX)
+    bad["nonce"][:, :4] = np.arange(len(bad), dtype=">u4")[:, None].view(np.uint8)
+    engine = town.add("y")
+    answered: list[Have] = []
+
+    def offer(packets: npt.NDArray[np.void], sender: str) -> Have:
+        engine.receive(encode_message(Offer(number=5, packets=packets.tobytes())), peer=town.key(sender), now=town.now)
+        answered[:] = [
+            message
+            for outgoing in engine.frames_to_send()
+            if isinstance(message := decode_message(outgoing.frame), Have)
+        ]
+        return answered[-1]
+
+    assert offer(bad, "a").refused == {"refused-signature": BAD_SIGNATURES_MAX}
+    muted = offer(good, "a")
+    assert (muted.packet_ids, muted.refused) == (b"", {"peer-muted": 1}), "a good packet shows that none is checked"
+    town.settle()
+    assert [event.code for event in town.events["y"] if isinstance(event, FrameRefused)] == ["peer-muted"]
+    assert offer(other.packets, "b").packet_ids == town.id_of(other)
+    town.now += 1 / BAD_SIGNATURES_PER_SECOND
+    assert offer(good, "a").packet_ids == packet_ids(good).tobytes()
+
+
+def test_a_muted_peer_that_is_asked_for_cells_keeps_nobody_from_the_other_holder(town: Town) -> None:
+    town.emit(outsider(town), *range(0, 100, 10))
+    town.run(10)
+    asker, hostile = asker_of(town), holders_of(town)[0]
+    forged = town.emit(asker, 1)[0].packets.repeat(BAD_SIGNATURES_MAX)
+    forged["signature"][:, 0] ^= 1
+    forged["nonce"][:, :4] = np.arange(len(forged), dtype=">u4")[:, None].view(np.uint8)
+    spam = encode_message(Offer(number=5, packets=forged.tobytes()))
+    town.engines[asker].receive(spam, peer=town.key(hostile), now=town.now)
+    fetched = fetch(town, asker, all_cells(town))
+    assert town.key(hostile) in fetched.answered
+    assert evidence_of(town, asker) == 11
+
+
+def test_what_a_revoked_key_left_here_takes_part_in_no_answer_after_the_next_start(town: Town) -> None:
+    town.add("y", follow=True, roster=Roster(members={town.key(name) for name in "abc"}))
+    (before,), (other,) = town.emit("a", 50), town.emit("b", 50)
+    town.run(10)
+    y, template_id = town.engines["y"], town.template.template_id
+    assert len(y.evidence(template_id, now=town.now)) == 2
+    stolen = sign_revocation(
+        hashlib.blake2s(b"a").digest(), day=day_of(town.now), reason=RevocationReason.COMPROMISED
+    ).encoded
+    y = town.start("y", follow=True, roster=Roster(members={town.key(name) for name in "abc"}, records=[stolen]))
+    town.introduce()
+    town.run(20)
+    assert y.packets(template_id, now=town.now).tobytes() == other.packets.tobytes()
+    assert not town.has("y", town.id_of(before))
+    assert sum(
+        event.refused.get("refused-revoked", 0) for event in town.events["y"] if isinstance(event, PacketsArrived)
+    ), "others still hand them over"
+    assert len(y.evidence(template_id, now=town.now)) == 1

@@ -202,6 +202,10 @@ class RemoteNode:
         ]
         return np.frombuffer(b"".join(parts), PACKET_DTYPE)
 
+    def synchronise(self) -> int:
+        """Fetch every packet that the network holds for the template; return how many were new there."""
+        return int(self._client.post("/v1/synchronise", {})["new"])
+
 
 def _first_rows(columns: Mapping[str, Any], *, start: int) -> dict[str, Any]:
     """Return as many rows from ``start`` on as fit into one request."""

@@ -11,8 +11,9 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from fingerpost.processes import start_tick
 
 if TYPE_CHECKING:
     from fingerpost.node.home import Home
@@ -67,13 +68,3 @@ def read_presence(home: Home) -> Presence | None:
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return presence if presence.is_alive else None
-
-
-def start_tick(process: int) -> int | None:
-    """Return when a process was started, in clock ticks since the machine was, or None when it does not run."""
-    try:
-        text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-        words = text.rpartition(")")[2].split()  # The name before may hold anything.
-        return None if words[0] in "ZX" else int(words[19])
-    except (OSError, ValueError, IndexError):
-        return None

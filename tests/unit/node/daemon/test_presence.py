@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fingerpost.node.daemon.presence import read_presence, remove_presence, start_tick, write_presence
+from fingerpost.node.daemon.presence import read_presence, remove_presence, write_presence
 from fingerpost.node.home import Home
 
 
@@ -49,9 +49,3 @@ def test_a_file_of_another_process_counts_for_nothing(home: Home, changes: dict[
 def test_a_damaged_file_counts_for_nothing(home: Home, text: str) -> None:
     home.control_file.write_bytes(text.encode("latin-1"))
     assert read_presence(home) is None
-
-
-def test_a_process_is_known_by_the_moment_it_was_started() -> None:
-    assert start_tick(os.getpid()) == start_tick(os.getpid())
-    assert start_tick(os.getpid()) != start_tick(os.getppid())
-    assert start_tick(2**31) is None

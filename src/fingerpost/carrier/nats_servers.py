@@ -1,6 +1,6 @@
-"""Real NATS servers on loopback, for tests and benches: one or a cluster, each a process that ends with this one.
+"""Real NATS servers on loopback, for demo, tests and benches: one or a cluster, each a process that ends with this one.
 
-from fingerpost.testing.nats_servers import NatsServers
+from fingerpost.carrier.nats_servers import NatsServers
 
 with NatsServers(3) as servers:
     print(servers.urls)
@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import ExitStack
@@ -23,19 +21,12 @@ from types import TracebackType
 from typing import Self
 
 from fingerpost.errors import UsageError
+from fingerpost.processes import start_bound
 
 START_SECONDS_MAX = 20.0
 END_SECONDS_MAX = 5.0
 
 _POLL_SECONDS = 0.02
-# Linux ends the server when the thread that started it ends, however that came about; exec keeps the order.
-_LAUNCHER = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the parent is gone")
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class NatsServers:
@@ -45,6 +36,11 @@ class NatsServers:
         self.count = count
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._stack = ExitStack()
+
+    @property
+    def processes(self) -> list[int]:
+        """Return the ids of the processes of the servers that run, in the order of ``urls``."""
+        return [server.pid for server in self._running.values()]
 
     @property
     def urls(self) -> list[str]:
@@ -86,10 +82,8 @@ class NatsServers:
         if self.count > 1:
             options += ["--cluster_name", "fingerpost", "--cluster", "nats://127.0.0.1:-1"]
             options += ["--routes", route] if route else []
-        # The launcher starts by isolated Python, so that no option of this environment changes what it does.
-        command = [sys.executable, "-I", "-c", _LAUNCHER, str(os.getpid()), str(nats_server_program()), *options]
         with (directory / "log").open("wb") as log:
-            server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
+            server = start_bound([str(nats_server_program()), *options], output=log)
         starting = f"starting-{server.pid}"
         self._running[starting] = server
         ports = _read_ports(directory, server)
