@@ -18,11 +18,10 @@ from fingerpost.directory.regions import HolderRegions, HolderSearch
 from fingerpost.ids import PublicKey, TemplateId, node_id
 from fingerpost.limits import ANNOUNCE_SECONDS, RECORD_LIFETIME_SECONDS_DEFAULT, RECORDS_READ_MAX
 from fingerpost.sim.chance import Chance
+from fingerpost.sim.options import Plan
 from fingerpost.sim.schedule import Schedule
 from fingerpost.sim.violation import ViolationError
 
-FOUND_SECONDS_MAX = 4.0  # until a record is found by everybody
-MISSED_RECORDS = 0.03  # of those that a look-up should have found
 CROWD_SECONDS = 40.0  # in which a crowd of holders comes
 CROWD_LEAVES = 0.05  # of a crowd, in each round
 ELSEWHERE = "elsewhere"  # the carrier of a crowd, which nobody else has
@@ -34,7 +33,10 @@ Admits = Callable[[PublicKey], bool]
 class SimulatedDirectory:
     """The records of all holders of a run."""
 
-    def __init__(self, schedule: Schedule, chance: Chance, *, template_id: TemplateId, admits: Admits) -> None:
+    def __init__(
+        self, schedule: Schedule, chance: Chance, plan: Plan, *, template_id: TemplateId, admits: Admits
+    ) -> None:
+        self._plan = plan
         self._schedule = schedule
         self._chance = chance
         self._template_id = template_id
@@ -56,7 +58,7 @@ class SimulatedDirectory:
         stands = standing.standing(now=record.issued_at)
         self.deepest = max(self.deepest, stands.depth)
         stamped = replace(record, depth=stands.depth)
-        delay = self._chance.between(0, FOUND_SECONDS_MAX) if self.is_faulty else FOUND_SECONDS_MAX / 4
+        delay = self._chance.between(0, self._plan.directory_seconds)
 
         def appear() -> None:
             for region in stands.regions:
@@ -83,7 +85,7 @@ class SimulatedDirectory:
         return [
             record
             for record in holders
-            if reaches(record.public_key) and not (self.is_faulty and self._chance.happens(MISSED_RECORDS))
+            if reaches(record.public_key) and not (self.is_faulty and self._chance.happens(self._plan.missed_records))
         ]
 
     def _read(self, region: Region, *, now: float) -> list[HolderRecord]:

@@ -33,7 +33,8 @@ from fingerpost.store.base import PacketStore
 from fingerpost.template import Template
 
 CARRIER = "simulated"
-LOOK_SECONDS = (4.0, 12.0)  # between two look-ups of the directory
+LOOK_SECONDS = (4.0, 6.0)  # between two look-ups of the directory
+KNOCK_SECONDS = 0.5  # between two look-ups because a stranger knocked
 TIMER_SECONDS_MIN = 0.001  # an engine whose timer is overdue is called again, but time goes on
 
 Result = TypeVar("Result")
@@ -87,6 +88,7 @@ class Station:
         self._chance = chance
         self._seen: dict[PublicKey, HolderRecord] = {}
         self._timer_at = float("inf")
+        self._looked_at = self._looks_at = float("-inf")
 
     @property
     def public_key(self) -> PublicKey:
@@ -163,6 +165,7 @@ class Station:
     def look(self) -> None:
         """Look the holders up in the directory and tell the engine."""
         around, now = self._around, self.clock.now()
+        self._looked_at = around.schedule.now
         found = around.directory.find(now=now, reaches=lambda key: around.network.reaches(key, self.public_key))
         named = {record.public_key: record for record in found}
         for key, record in self._seen.items():
@@ -199,6 +202,8 @@ class Station:
         return self._around.parts.store(self.disk)
 
     def _deliver(self, frame: bytes, sender: PublicKey) -> None:
+        if sender not in self._seen:
+            self._look_soon()
         if self.liar is not None:
             self.liar.overhear(frame, sender)
             answers = self.liar.answers_instead(frame, sender, now=self.clock.now())
@@ -253,6 +258,19 @@ class Station:
         if self.endpoint is endpoint:
             self.look()
             self._around.schedule.after(self._chance.between(*LOOK_SECONDS), lambda: self._keep_looking(endpoint))
+
+    def _look_soon(self) -> None:
+        """Look into the directory because somebody knocked who was not known at the last look."""
+        schedule, endpoint = self._around.schedule, self.endpoint
+        if self._looks_at > schedule.now:
+            return
+        self._looks_at = max(schedule.now, self._looked_at + KNOCK_SECONDS) + TIMER_SECONDS_MIN
+
+        def look() -> None:
+            if self.endpoint is endpoint:
+                self.look()
+
+        schedule.at(self._looks_at, look)
 
     def _lose_power(self) -> None:
         self._around.trace.note(self._around.schedule.now, self.name, "loses power in the middle of a write")

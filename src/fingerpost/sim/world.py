@@ -37,9 +37,9 @@ TTL_DAYS = 30
 STEP_SECONDS = 2.5  # between two things that users do, on average
 PAUSE_SECONDS = 330.0  # a long pause: longer than a record of the directory lives
 OPENING_SECONDS = 8.0  # until the first nodes have found each other
-SOON_SECONDS = 5.0  # after a newcomer came, others ask: it may hold their group, and have nothing yet
+SOON_SECONDS = 3.0  # after a newcomer came, others ask: it may hold their group, and have nothing yet
 CHECK_SECONDS = 5.0
-CALM_SECONDS = 30.0  # without a fault, until the network owes complete answers
+CALM_SECONDS = 20.0  # without a fault, until the network owes complete answers
 WHOLE_SECONDS = 20.0  # behind a loss, until another look at whether every packet is whole again
 LIVENESS_SECONDS = 420.0  # for everything to be well again once faults have stopped: more than a record lives
 ROUTINE = ("beat", "compare", "compared")  # frames that come all the time
@@ -70,6 +70,7 @@ class World:
         self.directory = SimulatedDirectory(
             self.schedule,
             self.chance.stream("directory"),
+            self.plan,
             template_id=self.template.template_id,
             admits=self.members.__contains__,
         )
@@ -290,7 +291,7 @@ class World:
     def _somebody_asks(self) -> None:
         running = [each for each in self.stations if each.is_running]
         if running:
-            self.workload.ask(self.chance.one_of(running))
+            self.workload.ask(self.chance.one_of(running[: self.plan.nodes]))  # who was there before
 
     def _hear(self, station: Station, event: Event) -> None:
         if isinstance(event, Acknowledged):
