@@ -16,6 +16,7 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
+from fingerpost.directory import regions
 from fingerpost.ids import TemplateId
 from fingerpost.node import audit, outbox, replication
 from fingerpost.node.engine import Engine
@@ -123,8 +124,9 @@ def _no_outbox() -> Iterator[Parts]:
 @contextlib.contextmanager
 def _newcomers_agree_with_each_other() -> Iterator[Parts]:
     def end(self: Any, group: Any, peer: Any, now: float, *, heard: bool) -> None:
-        if heard:  # One other holder that has the same, be it as new as this one, is enough.
+        if heard:  # Another one that has the same, be it as new as this one, is enough.
             group.unheard.clear()
+            group.due = {each: at for each, at in group.due.items() if each == peer or each in group.current}
         original(self, group, peer, now, heard=heard)
 
     original = replication.Replication._end
@@ -164,6 +166,19 @@ def _id_over_the_proof() -> Iterator[Parts]:
         yield Parts()
 
 
+@contextlib.contextmanager
+def _split_without_the_union() -> Iterator[Parts]:
+    def found(self: Any, region: Any, records: Any) -> None:
+        original(self, region, records)
+        sight = self._seen[region]
+        if sight.is_divided:  # Those who have not moved yet are still there, and nowhere else.
+            sight.members.clear()
+
+    original = regions.HolderSearch.found
+    with patch.object(regions.HolderSearch, "found", found):
+        yield Parts()
+
+
 PLANTED: dict[str, Callable[[], contextlib.AbstractContextManager[Parts]]] = {
     "no dedup": _no_dedup,
     "acknowledge before durable": _acknowledge_before_durable,
@@ -171,6 +186,7 @@ PLANTED: dict[str, Callable[[], contextlib.AbstractContextManager[Parts]]] = {
     "no outbox": _no_outbox,
     "newcomers complete by agreeing with each other": _newcomers_agree_with_each_other,
     "let go before every holder has it": _let_go_before_haves,
+    "split of a region without reading the union": _split_without_the_union,
     "packet id over the batch proof": _id_over_the_proof,
 }
 

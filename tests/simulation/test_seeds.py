@@ -20,7 +20,18 @@ from fingerpost.sim.run import SimulationReport, run_seed
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS_A_TEST = 10
 SEEDS = 40 if os.environ.get("QUICK") else 200
-HAPPENS = ("crashes", "torn_writes", "partitions", "losses", "let_go", "expired", "withdrawals", "complete_answers")
+HAPPENS = (
+    "crashes",
+    "torn_writes",
+    "partitions",
+    "losses",
+    "let_go",
+    "expired",
+    "withdrawals",
+    "complete_answers",
+    "caught",
+    "region_depth",
+)
 
 
 def how_to_repeat(report: SimulationReport) -> str:
@@ -45,20 +56,20 @@ def test_a_network_keeps_every_invariant_whatever_goes_wrong(first: int) -> None
 def test_every_fault_happens_in_some_seed() -> None:
     plans = [Plan.drawn_for(seed, SimulationOptions()) for seed in range(200)]
     assert {plan.lie for plan in plans} == set(Lie)
-    for name in set(Plan.__slots__) - {"group_bits"}:
+    for name in Plan.__slots__:
         assert len({getattr(plan, name) for plan in plans}) > 1, f"{name} is the same in all of them"
 
 
 def test_faults_that_were_planned_do_happen() -> None:
     counts: Counter[str] = Counter()
-    for seed in (3, 39, 42, 71, 126):
+    for seed in (15, 26, 79, 162):
         counts.update(run_seed(seed).counts)
     for name in HAPPENS:
         assert counts[name], f"{name} never happened"
 
 
 def test_a_seed_repeats_itself_in_another_process_with_other_hashes() -> None:
-    seeds = (3, 19, 33)
+    seeds = (15, 79, 162)
     program = (
         "from fingerpost.sim.run import run_seed\n"
         f"for seed in {seeds}: report = run_seed(seed); print(report.digest, report.events)"

@@ -46,7 +46,7 @@ def run(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", metavar="N", help="How many things users do; 20 if not given.", show_default=False),
+        typer.Option("--steps", metavar="N", help="How many things users do; 16 if not given.", show_default=False),
     ] = None,
     json: JsonOption = False,
 ) -> None:

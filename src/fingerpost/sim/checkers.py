@@ -15,20 +15,12 @@ from fingerpost.sim.ledger import Ledger, Told, packet_id_of
 from fingerpost.sim.options import CLOCK_SECONDS_MAX
 from fingerpost.sim.sizes import items_held
 from fingerpost.sim.station import Station
+from fingerpost.sim.violation import ViolationError
 from fingerpost.template import Template
 
 ENGINE_ITEMS_MAX = 2_000  # in all tables of an engine that knows no packets and no peers
 ENGINE_ITEMS_PER_PACKET = 40
 ENGINE_ITEMS_PER_PEER = 400
-
-
-class ViolationError(Exception):
-    """An invariant that did not hold: which one, and what was seen instead."""
-
-    def __init__(self, invariant: str, seen: str) -> None:
-        super().__init__(f"{invariant}: {seen}")
-        self.invariant = invariant
-        self.seen = seen
 
 
 class DurabilityChecker:

@@ -21,7 +21,8 @@ SPLIT_SECONDS = (3.0, 60.0)
 CALLS_UNTIL_CUT_MAX = 6
 CLOCK_TURN_SECONDS_MAX = 20.0
 STATIONS_RUNNING_MIN = 4
-NEWCOMERS_MAX = 4  # at once: enough to be all holders of a group
+NEWCOMERS_MAX = 8  # in all, unless more come at once
+JOIN_SECONDS = 1.5  # in which a crowd of newcomers comes
 
 
 class Faults:
@@ -53,7 +54,7 @@ class Faults:
         self.are_on = True
         self.crashes = 0
         self.partitions = 0
-        self.last_at = schedule.now  # when something last broke, or was mended
+        self.last_at = float("-inf")  # when something last broke, or was mended
         self.joined_at = schedule.now
 
     def step(self) -> None:
@@ -74,9 +75,9 @@ class Faults:
         if self._originals and self.lose_one(self._originals):
             self._originals = [each for each in self._originals if not each.is_lost]
             self._add()
-        if chance.happens(plan.joins):
-            for _ in range(min(chance.integer(1, NEWCOMERS_MAX), NODES_MAX - len(self._stations))):
-                self._add()
+        if chance.happens(plan.joins) and len(self._stations) < plan.nodes + max(plan.newcomers, NEWCOMERS_MAX):
+            for _ in range(min(plan.newcomers, NODES_MAX - len(self._stations))):
+                self._schedule.after(chance.between(0, JOIN_SECONDS), self._add)
 
     def after_acknowledgement(self, station: Station, packet_ids: list[bytes]) -> None:
         """Lose as many as may be lost of those that have packets which were acknowledged a moment ago."""

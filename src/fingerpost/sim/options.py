@@ -15,7 +15,9 @@ from fingerpost.sim.chance import Chance
 NODES_MIN = 4  # three holders of a group and somebody who is none
 NODES_MAX = 50
 NODES_DRAWN = (5, 7)
-STEPS_DEFAULT = 20
+NODES_QUIET = (5, 6)
+CROWD_DRAWN = (230, 420)
+STEPS_DEFAULT = 16
 STEPS_MAX = 100_000
 QUIET_SEEDS = 0.15  # in which nothing breaks
 LOSSES_MAX = 2  # what any packet has to survive at once
@@ -67,8 +69,11 @@ class Plan:
     nodes: int
     group_bits: int
     organisations: bool
+    crowd: int  # holders that only stand in the directory: so many that its regions divide
     followers: float  # share of the nodes that keep a whole template, besides those that hold a group
     near_midnight: bool  # packets of one day's life expire in the middle of the run
+    directory_seconds: float  # until a record is found by everybody
+    missed_records: float  # of those that a look-up should have found
     latency_seconds: float
     slow_frames: float  # arrive after up to two seconds
     broken_links: float  # the connection breaks: what is on its way is lost
@@ -86,6 +91,7 @@ class Plan:
     withdrawals: float
     lie: Lie
     bad_emitter: bool
+    newcomers: int  # that come at once, or almost
     asks_after_joins: int  # by anybody, in the first seconds of a newcomer
     long_pauses: float  # of minutes, in which records of the dead expire and old holders let go
 
@@ -108,8 +114,11 @@ class Plan:
             nodes=options.nodes if options.nodes is not None else chance.integer(*NODES_DRAWN),
             group_bits=chance.one_of((0, 0, 1, 1, 2)),
             organisations=chance.happens(0.2),
+            crowd=chance.integer(*CROWD_DRAWN) if chance.happens(0.025) else 0,
             followers=chance.one_of((0.0, 0.0, 0.3, 1.0)),
             near_midnight=chance.happens(0.15),
+            directory_seconds=chance.between(0.1, 4),
+            missed_records=sometimes(0.5, 0.01, 0.06),
             latency_seconds=chance.between(0.001, 0.08),
             slow_frames=sometimes(0.4, 0.01, 0.15),
             broken_links=sometimes(0.5, 0.005, 0.05),
@@ -127,6 +136,7 @@ class Plan:
             withdrawals=sometimes(0.4, 0.05, 0.2),
             lie=chance.one_of(lies),
             bad_emitter=chance.happens(0.3),
+            newcomers=chance.integer(1, 4),
             asks_after_joins=0,
             long_pauses=sometimes(0.2, 0.02, 0.06),
         )
@@ -135,12 +145,15 @@ class Plan:
     def _quiet(cls, chance: Chance, options: SimulationOptions) -> Plan:
         """Draw the plan of a network in which nothing breaks and newcomers come in crowds: it owes complete answers."""
         return cls(
-            nodes=options.nodes if options.nodes is not None else chance.integer(*NODES_DRAWN),
-            group_bits=chance.integer(0, 1),
+            nodes=options.nodes if options.nodes is not None else chance.integer(*NODES_QUIET),
+            group_bits=chance.integer(1, 2),
             organisations=False,
+            crowd=0,
             followers=0.0,
             near_midnight=False,
-            latency_seconds=chance.between(0.02, 0.4),
+            directory_seconds=0.2,
+            missed_records=0.0,
+            latency_seconds=chance.between(0.1, 0.5),
             slow_frames=0.1,
             broken_links=0.0,
             mangled_frames=0.0,
@@ -151,12 +164,13 @@ class Plan:
             torn_writes=0.0,
             losses=0.0,
             losses_at_acknowledgement=0.0,
-            joins=0.15,
+            joins=0.12,
             leaves=0.0,
             turnover=False,
             withdrawals=0.05,
             lie=Lie.NONE,
             bad_emitter=chance.happens(0.3),
+            newcomers=chance.integer(9, 12),
             asks_after_joins=3,
             long_pauses=0.0,
         )

@@ -6,9 +6,9 @@ import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
-from fingerpost.sim.checkers import ViolationError
 from fingerpost.sim.options import SimulationOptions
 from fingerpost.sim.parts import Parts
+from fingerpost.sim.violation import ViolationError
 from fingerpost.sim.world import World
 
 EVENTS_SHOWN = 60

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from fingerpost.directory.record import HolderRecord
+from fingerpost.directory.regions import HolderRegions
 from fingerpost.ids import PublicKey
 from fingerpost.limits import ANNOUNCE_SECONDS, RECORD_LIFETIME_SECONDS_DEFAULT, STORE_QUOTA_PACKETS_DEFAULT
 from fingerpost.node.engine import Engine
@@ -31,7 +32,9 @@ from fingerpost.sim.trace import Trace
 from fingerpost.store.base import PacketStore
 from fingerpost.template import Template
 
-LOOK_SECONDS = (4.0, 12.0)  # between two look-ups of the directory
+CARRIER = "simulated"
+LOOK_SECONDS = (4.0, 6.0)  # between two look-ups of the directory
+KNOCK_SECONDS = 0.5  # between two look-ups because a stranger knocked
 TIMER_SECONDS_MIN = 0.001  # an engine whose timer is overdue is called again, but time goes on
 
 Result = TypeVar("Result")
@@ -85,6 +88,7 @@ class Station:
         self._chance = chance
         self._seen: dict[PublicKey, HolderRecord] = {}
         self._timer_at = float("inf")
+        self._looked_at = self._looks_at = float("-inf")
 
     @property
     def public_key(self) -> PublicKey:
@@ -119,7 +123,7 @@ class Station:
             organisation=self.organisation,
         )
         self.engine.serve(around.template, follow=self.follows)
-        self._keep_announcing(self.endpoint)
+        self._keep_announcing(self.endpoint, around.directory.standing_of(self.public_key))
         self._keep_looking(self.endpoint)
 
     def stop(self) -> None:
@@ -161,6 +165,7 @@ class Station:
     def look(self) -> None:
         """Look the holders up in the directory and tell the engine."""
         around, now = self._around, self.clock.now()
+        self._looked_at = around.schedule.now
         found = around.directory.find(now=now, reaches=lambda key: around.network.reaches(key, self.public_key))
         named = {record.public_key: record for record in found}
         for key, record in self._seen.items():
@@ -170,16 +175,18 @@ class Station:
         holders = [
             Holder(public_key=record.public_key, organisation=record.organisation)
             for record in named.values()
-            if record.public_key != self.public_key and around.roster.admits(record.public_key, day=day_of(now))
+            if record.public_key != self.public_key
+            and record.carrier == CARRIER
+            and around.roster.admits(record.public_key, day=day_of(now))
         ]
         self.act(lambda engine, now: engine.know(holders, now=now))
 
-    def announce(self) -> None:
+    def announce(self, standing: HolderRegions) -> None:
         """Tell the directory that this node holds packets."""
         record = HolderRecord(
             template_id=self._around.template.template_id,
             public_key=self.public_key,
-            carrier="simulated",
+            carrier=CARRIER,
             endpoint=self.name,
             channel_key=b"",
             organisation=self.organisation,
@@ -187,7 +194,7 @@ class Station:
             issued_at=int(self.clock.now()),
             lifetime_seconds=RECORD_LIFETIME_SECONDS_DEFAULT,
         )
-        self._around.directory.announce(record)
+        self._around.directory.announce(record, standing)
 
     def _open_store(self) -> PacketStore:
         if self.liar is not None and self.liar.lie is Lie.FORGET:
@@ -195,6 +202,8 @@ class Station:
         return self._around.parts.store(self.disk)
 
     def _deliver(self, frame: bytes, sender: PublicKey) -> None:
+        if sender not in self._seen:
+            self._look_soon()
         if self.liar is not None:
             self.liar.overhear(frame, sender)
             answers = self.liar.answers_instead(frame, sender, now=self.clock.now())
@@ -240,15 +249,28 @@ class Station:
 
         schedule.at(due, ring)
 
-    def _keep_announcing(self, endpoint: Endpoint) -> None:
+    def _keep_announcing(self, endpoint: Endpoint, standing: HolderRegions) -> None:
         if self.endpoint is endpoint:
-            self.announce()
-            self._around.schedule.after(ANNOUNCE_SECONDS, lambda: self._keep_announcing(endpoint))
+            self.announce(standing)
+            self._around.schedule.after(ANNOUNCE_SECONDS, lambda: self._keep_announcing(endpoint, standing))
 
     def _keep_looking(self, endpoint: Endpoint) -> None:
         if self.endpoint is endpoint:
             self.look()
             self._around.schedule.after(self._chance.between(*LOOK_SECONDS), lambda: self._keep_looking(endpoint))
+
+    def _look_soon(self) -> None:
+        """Look into the directory because somebody knocked who was not known at the last look."""
+        schedule, endpoint = self._around.schedule, self.endpoint
+        if self._looks_at > schedule.now:
+            return
+        self._looks_at = max(schedule.now, self._looked_at + KNOCK_SECONDS) + TIMER_SECONDS_MIN
+
+        def look() -> None:
+            if self.endpoint is endpoint:
+                self.look()
+
+        schedule.at(self._looks_at, look)
 
     def _lose_power(self) -> None:
         self._around.trace.note(self._around.schedule.now, self.name, "loses power in the middle of a write")

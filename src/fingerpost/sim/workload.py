@@ -17,13 +17,14 @@ from fingerpost.node.wire import Offer, encode_message
 from fingerpost.packet import Kind, Packet, Payload, Withdrawn, encode, packet_ids, sign_batch
 from fingerpost.ports import SECONDS_PER_DAY, day_of
 from fingerpost.sim.chance import Chance
-from fingerpost.sim.checkers import DurabilityChecker, SoundnessChecker, ViolationError
+from fingerpost.sim.checkers import DurabilityChecker, SoundnessChecker
 from fingerpost.sim.ledger import Ledger, Told
 from fingerpost.sim.options import CLOCK_SECONDS_MAX
 from fingerpost.sim.schedule import Schedule
 from fingerpost.sim.station import Station
 from fingerpost.sim.subject import RECORDS, records_of
 from fingerpost.sim.trace import Trace
+from fingerpost.sim.violation import ViolationError
 from fingerpost.template import Template
 
 EMISSION_PACKETS_MAX = 6
@@ -31,8 +32,8 @@ COMPLETE_PEERS = 2  # holders that a refresh must have heard for its answer to c
 INCOMPLETE = "a complete answer misses nothing"
 ONLY_LIARS = "only liars are accused"
 NEAREST = 8
-CELLS_ASKED_MAX = 3
-ANSWERED_IN_EARNEST = 0.1  # of all answers
+CELLS_ASKED_MAX = 2  # besides that of the situation
+ANSWERED_IN_EARNEST = 0.03  # of all answers
 
 Asked = tuple[str, int, int]  # a station, its process and the number that its engine gave
 
@@ -161,7 +162,7 @@ class Workload:
         """Let a user ask, in one of the three modes; the answer comes as an event."""
         template_id, chance, asked_at = self._template.template_id, self._chance, self._schedule.now
         mode = chance.one_of(("sync", "cells", "cells", "direct") if station.follows else ("cells", "cells", "direct"))
-        cells = tuple(chance.some_of(range(1 << self._template.cell_bits), chance.integer(1, CELLS_ASKED_MAX)))
+        cells = tuple(chance.some_of(range(1 << self._template.cell_bits), chance.integer(0, CELLS_ASKED_MAX)))
         warmth = chance.integer(0, 100)
         owed = self.owed() if self._is_calm(joins_count=mode == "sync") else None
 

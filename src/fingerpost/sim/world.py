@@ -17,9 +17,8 @@ from fingerpost.sim.checkers import (
     LimitsChecker,
     LivenessChecker,
     SoundnessChecker,
-    ViolationError,
 )
-from fingerpost.sim.directory import SimulatedDirectory
+from fingerpost.sim.directory import Crowd, SimulatedDirectory
 from fingerpost.sim.faults import Faults
 from fingerpost.sim.ledger import Ledger
 from fingerpost.sim.network import SimulatedNetwork
@@ -29,6 +28,7 @@ from fingerpost.sim.schedule import DriftingClock, Schedule
 from fingerpost.sim.station import Station, Surroundings
 from fingerpost.sim.subject import records_of, template_of
 from fingerpost.sim.trace import Trace
+from fingerpost.sim.violation import ViolationError
 from fingerpost.sim.workload import Workload
 
 NOON = 20_000 * SECONDS_PER_DAY + SECONDS_PER_DAY / 2
@@ -37,9 +37,9 @@ TTL_DAYS = 30
 STEP_SECONDS = 2.5  # between two things that users do, on average
 PAUSE_SECONDS = 330.0  # a long pause: longer than a record of the directory lives
 OPENING_SECONDS = 8.0  # until the first nodes have found each other
-SOON_SECONDS = 5.0  # after a newcomer came, others ask: it may hold their group, and have nothing yet
+SOON_SECONDS = 3.0  # after a newcomer came, others ask: it may hold their group, and have nothing yet
 CHECK_SECONDS = 5.0
-CALM_SECONDS = 30.0  # without a fault, until the network owes complete answers
+CALM_SECONDS = 20.0  # without a fault, until the network owes complete answers
 WHOLE_SECONDS = 20.0  # behind a loss, until another look at whether every packet is whole again
 LIVENESS_SECONDS = 420.0  # for everything to be well again once faults have stopped: more than a record lives
 ROUTINE = ("beat", "compare", "compared")  # frames that come all the time
@@ -63,11 +63,17 @@ class World:
             group_bits=self.plan.group_bits, ttl_days=1 if self.plan.near_midnight else TTL_DAYS
         )
         self.network = SimulatedNetwork(self.schedule, self.chance.stream("network"), self.plan)
-        self.directory = SimulatedDirectory(self.schedule, self.chance.stream("directory"))
         self.ledger = Ledger()
         self.stations: list[Station] = []
         self.members: set[PublicKey] = set()
         self._names: dict[PublicKey, str] = {}
+        self.directory = SimulatedDirectory(
+            self.schedule,
+            self.chance.stream("directory"),
+            self.plan,
+            template_id=self.template.template_id,
+            admits=self.members.__contains__,
+        )
         self._around = self._surroundings(parts or Parts())
         self._durability = DurabilityChecker(self.ledger, self.stations)
         self._soundness = SoundnessChecker(self.stations, self.template, members=self.members)
@@ -108,6 +114,7 @@ class World:
         """
         for station in self.stations:
             self.schedule.after(self.chance.between(0, OPENING_SECONDS / 4), station.start)
+        self._let_crowd_come()
         self._pass(OPENING_SECONDS)
         for _ in range(self.options.steps):
             self._user_acts()
@@ -122,10 +129,17 @@ class World:
         self._wait_until_well()
         self._end()
 
+    def _let_crowd_come(self) -> None:
+        chance = self.chance.stream("crowd")
+        keys = [PublicKey(chance.octets(32)) for _ in range(self.plan.crowd)]
+        self.members.update(keys)
+        Crowd(self.schedule, chance, self.directory, template_id=self.template.template_id).come(keys)
+
     def counts(self) -> dict[str, int]:
         """Return how much has happened."""
         return {
             "stations": len(self.stations),
+            "region_depth": self.directory.deepest,
             "frames": self.network.frames,
             "frames_lost": self.network.lost,
             "crashes": self.faults.crashes,
@@ -277,7 +291,7 @@ class World:
     def _somebody_asks(self) -> None:
         running = [each for each in self.stations if each.is_running]
         if running:
-            self.workload.ask(self.chance.one_of(running))
+            self.workload.ask(self.chance.one_of(running[: self.plan.nodes]))  # who was there before
 
     def _hear(self, station: Station, event: Event) -> None:
         if isinstance(event, Acknowledged):
