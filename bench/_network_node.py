@@ -41,6 +41,7 @@ async def open_node(options: dict[str, Any], node: dict[str, Any]) -> AsyncNode:
         network_id="bench",
         members=None,
         carrier_name=options["carrier"],
+        carrier_settings=options["carrier_settings"],
         directory_name=options["directory"],
         directory_settings={"port": node["dht_port"], "bootstrap": options["bootstrap"]},
     )

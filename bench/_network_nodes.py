@@ -67,7 +67,15 @@ class NodeProcess:
 
     @classmethod
     async def start(
-        cls, folder: Path, names: list[str], *, bootstrap: list[str], cell_bits: int, group_bits: int
+        cls,
+        folder: Path,
+        names: list[str],
+        *,
+        bootstrap: list[str],
+        cell_bits: int,
+        group_bits: int,
+        carrier: str = "zeromq",
+        carrier_settings: dict[str, Any] | None = None,
     ) -> NodeProcess:
         """Start a process with these nodes, and wait until all of them have joined."""
         template = folder / "template.toml"
@@ -76,7 +84,8 @@ class NodeProcess:
         homes = {name: folder / name for name in names}
         options = {
             "template": str(template),
-            "carrier": "zeromq",
+            "carrier": carrier,
+            "carrier_settings": carrier_settings or {},
             "directory": "opendht",
             "bootstrap": bootstrap,
             "nodes": [{"name": name, "home": str(home), "dht_port": free_port()} for name, home in homes.items()],

@@ -3,9 +3,11 @@
 Sixteen real processes hold packets for each other over ZeroMQ and OpenDHT on loopback. Round after round some of them
 emit, two are ended by SIGKILL, at a random moment or straight after an acknowledgement, emitters among them, their disk
 kept or deleted, and every group must have its three equal copies again within seconds. Then every acknowledged packet
-is looked for in the stores of the living. At the end each of the first processes is replaced by a new one in turn.
+is looked for in the stores of the living. At the end each of the first processes is replaced by a new one in turn. A
+shorter run over NATS also kills one of three servers.
 
-Prints ``acked_lost`` over ``kill_rounds`` with ``acked_total``, ``repair_seconds_max``, and the same for the turnover.
+Prints ``acked_lost`` over ``kill_rounds`` with ``acked_total``, ``repair_seconds_max``, the same for the turnover, and
+``acked_lost_nats``.
 """
 
 from __future__ import annotations
@@ -15,11 +17,15 @@ import random
 import tempfile
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench._figures import Figure, is_quick, write_figures
 from bench._network_nodes import NodeProcess, bootstrap_directory
+from fingerpost.carrier.nats_servers import NatsServers
 
 TARGET = "network"
 CELL_BITS, GROUP_BITS = 4, 3
@@ -35,6 +41,8 @@ class Bench:
     folder: Path
     bootstrap: list[str]
     random: random.Random
+    carrier: str = "zeromq"
+    carrier_settings: dict[str, Any] = field(default_factory=dict)
     living: dict[str, NodeProcess] = field(default_factory=dict)
     acknowledged: set[bytes] = field(default_factory=set)
     unacknowledged: int = 0
@@ -98,7 +106,13 @@ class Bench:
 
     async def _start(self, name: str) -> NodeProcess:
         return await NodeProcess.start(
-            self.folder / name, [name], bootstrap=self.bootstrap, cell_bits=CELL_BITS, group_bits=GROUP_BITS
+            self.folder / name,
+            [name],
+            bootstrap=self.bootstrap,
+            cell_bits=CELL_BITS,
+            group_bits=GROUP_BITS,
+            carrier=self.carrier,
+            carrier_settings=self.carrier_settings,
         )
 
 
@@ -107,16 +121,39 @@ async def main() -> None:
     processes, rounds, tables, rows = (8, 3, 4, 250) if is_quick() else (16, 20, 10, 500)
     with tempfile.TemporaryDirectory() as folder:
         async with asyncio.timeout(7_200), bootstrap_directory(Path(folder) / "directory") as bootstrap:
-            bench = Bench(Path(folder), bootstrap, random.Random(SEED))
-            try:
-                for _ in range(processes):
-                    await bench.add()
+            bench = Bench(Path(folder) / "zeromq", bootstrap, random.Random(SEED))
+            async with running(bench, processes):
                 figures = await kill_rounds(bench, rounds=rounds, tables=tables, rows=rows)
                 figures += await turnover(bench)
-            finally:
-                for process in bench.living.values():
-                    await process.stop()
+            figures.append(await over_nats(Path(folder) / "nats", bootstrap, tables=tables, rows=rows))
     write_figures(TARGET, figures, seeds=[SEED])
+
+
+@asynccontextmanager
+async def running(bench: Bench, processes: int) -> AsyncIterator[None]:
+    """Start so many processes, and end those that live at the end."""
+    try:
+        for _ in range(processes):
+            await bench.add()
+        yield
+    finally:
+        for process in bench.living.values():
+            await process.stop()
+
+
+async def over_nats(folder: Path, bootstrap: list[str], *, tables: int, rows: int) -> Figure:
+    """Kill two of eight nodes in each of three rounds over a cluster of three servers, of which one is killed too."""
+    with NatsServers(3) as servers:
+        settings = {"servers": list(servers.urls)}
+        bench = Bench(folder, bootstrap, random.Random(SEED), carrier="nats", carrier_settings=settings)
+        async with running(bench, 8):
+            figures = {figure.name: figure for figure in await kill_rounds(bench, rounds=1, tables=tables, rows=rows)}
+            servers.kill(servers.urls[0])
+            lost = figures["acked_lost"].value
+            figures = {figure.name: figure for figure in await kill_rounds(bench, rounds=2, tables=tables, rows=rows)}
+            lost += figures["acked_lost"].value
+    detail = {"acked_total": len(bench.acknowledged), "rounds": 3, "servers_killed": 1}
+    return Figure(name="acked_lost_nats", value=lost, unit="packets", detail=detail)
 
 
 async def kill_rounds(bench: Bench, *, rounds: int, tables: int, rows: int) -> list[Figure]:

@@ -9,9 +9,12 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import nats
+import nats.errors
 import pytest
+from nats.aio.client import Client
 
 from fingerpost.carrier.nats_servers import NatsServers
+from fingerpost.directory import _nats
 from fingerpost.directory._nats import NatsDirectory, open_directory
 from fingerpost.directory.base import DirectoryOptions
 from fingerpost.directory.reading import VALUES_READ_MAX
@@ -147,6 +150,42 @@ def test_who_has_asked_hears_of_a_holder_that_it_never_asks() -> None:
             async with directory(servers.urls) as holder:
                 await holder.announce(REGION, record(1))
             await until(finds(asker, record(1)))
+
+    with NatsServers() as servers:
+        asyncio.run(scenario(servers))
+
+
+def test_looks_at_once_into_one_region_find_the_same_and_too_many_regions_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_nats, "PLACES_MAX", 3)
+    strange = [Region(template_id=TemplateId(bytes([number] * 16))) for number in range(1, 9)]
+
+    async def subscriptions(client: Client) -> int:
+        """Return of how many regions somebody hears news: the server says so at once where nobody does."""
+        heard = 0
+        for region in (REGION, *strange):
+            subject = f"fingerpost.region.{region.key(NETWORK_ID).hex()}.news"
+            try:
+                await client.request(subject, b"?", timeout=0.2)
+            except nats.errors.NoRespondersError:
+                continue
+            except nats.errors.TimeoutError:
+                heard += 1  # somebody listens, and does not answer news
+        return heard
+
+    async def scenario(servers: NatsServers) -> None:
+        client = await nats.connect(servers=servers.urls)
+        async with directory(servers.urls) as holder, directory(servers.urls) as asker:
+            await holder.announce(REGION, record(1))
+            found = await asyncio.gather(*(asker.find(REGION) for _ in range(5)))
+            assert found == [(record(1),)] * 5
+            for region in strange:
+                assert await asker.find(region) == ()
+            assert await subscriptions(client) == 3
+            await until(finds(asker, record(1)))
+            assert await subscriptions(client) == 3
+        await client.close()
 
     with NatsServers() as servers:
         asyncio.run(scenario(servers))

@@ -40,7 +40,7 @@ from fingerpost.ids import PublicKey
 from fingerpost.limits import DIRECTORY_SECONDS_MAX, RECORD_SIZE_BYTES_MAX
 from fingerpost.nats_connection import NatsConnection, read_settings
 
-PATIENCE_SECONDS = 3.0  # for a server, while there is nothing else to answer from
+PATIENCE_SECONDS = 2.5  # for a server, while there is nothing else to answer from
 FIRST_ANSWER_SECONDS_MAX = 2.0  # when a server says that somebody listens
 QUIET_SECONDS = 0.2  # without a further answer, after which there will be none
 GATHER_SECONDS_MAX = 3.0  # of answers, however many more come
@@ -71,6 +71,7 @@ class NatsDirectory:
         self._answering: dict[bytes, Subscription] = {}
         self._places: dict[bytes, Place] = {}
         self._listening: dict[bytes, Subscription] = {}
+        self._subscribing = asyncio.Lock()  # Two calls at once subscribe once.
         self._questions: dict[str, Question] = {}
         self._closed = False
 
@@ -108,11 +109,12 @@ class NatsDirectory:
             return
         own[record.public_key] = record
         try:
-            if key not in self._answering:
-                # It is in its place before anything waits, so that it also holds after the servers come back.
-                self._answering[key] = await self._connection.subscribe(
-                    _subject(key, "find"), self._answer, messages_max=QUESTIONS_WAITING_MAX
-                )
+            # This comes before anything waits for a server, so that it also holds once one is back.
+            async with self._subscribing:
+                if key not in self._answering:
+                    self._answering[key] = await self._connection.subscribe(
+                        _subject(key, "find"), self._answer, messages_max=QUESTIONS_WAITING_MAX
+                    )
             await self._tell(key, _RECORD + encoded)
         except OSError as error:
             self._require_open()
@@ -175,18 +177,19 @@ class NatsDirectory:
         Raises ``OSError`` when there is no server.
         """
         loop = asyncio.get_running_loop()
+        await self._make_room()
         await self._connection.wait_for_server(PATIENCE_SECONDS if not place.records else 0.01)
         interruptions = self._connection.interruptions
         if not place.must_ask(time=loop.time(), interruptions=interruptions):
             return None
-        if key not in self._listening:
-            await self._make_room()
-            self._listening[key] = await self._connection.subscribe(
-                _subject(key, "news"),
-                self._take_news,
-                messages_max=VALUES_READ_MAX,
-                size_bytes_max=WAITING_SIZE_BYTES_MAX,
-            )
+        async with self._subscribing:
+            if key not in self._listening:
+                self._listening[key] = await self._connection.subscribe(
+                    _subject(key, "news"),
+                    self._take_news,
+                    messages_max=VALUES_READ_MAX,
+                    size_bytes_max=WAITING_SIZE_BYTES_MAX,
+                )
         reply = f"{self._inbox}.{secrets.token_hex(16)}"
         question = self._questions[reply] = Question(place)
         place.questions.add(question)
@@ -195,6 +198,9 @@ class NatsDirectory:
         try:
             await self._connection.publish(_subject(key, "find"), _ASK, reply=reply, seconds=PATIENCE_SECONDS)
             await _gather(question)
+        except BaseException:
+            self._questions.pop(reply, None)
+            raise
         finally:
             question.is_over = True
             place.questions.discard(question)

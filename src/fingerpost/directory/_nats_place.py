@@ -119,9 +119,12 @@ class Place:
         reading = RegionReading(
             self.region, network_id=network_id, now=now, salt=salt, known=self.known, verified=verified
         )
-        news, self._news = self._news, self._fresh()
-        answers = question.heard.values if question is not None else {}
-        for value in (*news.values, *answers):
+        taken = [*self._news.values]
+        self._news = self._fresh()
+        if question is not None:
+            taken += question.heard.values
+            question.heard.values = {}  # Late answers are news, and a question is remembered for their sake.
+        for value in taken:
             reading.add(value)
         for record in self.records.values():
             if record.is_live(now):

@@ -23,6 +23,7 @@ PEERS_REMEMBERED_MAX = 4_096  # beyond those the directory knows; one more forge
 HOLDER_OMITS = "holder-omits"  # an answer that left out what its holder had signed to keep
 
 _LOG = logging.getLogger("fingerpost.node")
+logging.getLogger("fingerpost").addHandler(logging.NullHandler())  # Who uses the package decides what is shown.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

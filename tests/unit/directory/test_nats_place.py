@@ -106,6 +106,7 @@ def test_a_late_answer_counts_at_the_next_look() -> None:
     place.take(encode_record(record(1)), question)
     question.is_over = True
     assert look(place, question) == (record(1),)
+    assert question.heard.values == {}  # a question is remembered longer than its answers
     place.take(encode_record(record(2)), question)
     assert set(look(place)) == {record(1), record(2)}
 

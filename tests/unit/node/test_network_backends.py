@@ -23,7 +23,7 @@ from fingerpost.testing.channel_identities import NumberedIdentity
 def test_a_carrier_without_its_library_names_what_brings_it(
     monkeypatch: pytest.MonkeyPatch, carrier: str, library: str, hint: str
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("fingerpost.carrier._")]:
+    for name in [name for name in sys.modules if name.startswith(("fingerpost.carrier._", "fingerpost.nats_"))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, library, None)
     network = Network(network_id="x", members=frozenset(), carrier_name=carrier)

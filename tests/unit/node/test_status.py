@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -90,3 +92,20 @@ def test_only_so_many_peers_are_remembered(watch: Watch, monkeypatch: pytest.Mon
     for peer in [peers[0], *peers[1:3], peers[0], *peers[3:]]:
         watch.heard(peer, size_bytes=1, now=0.0)
     assert [peer.public_key for peer in watch.peers({}, Peers())] == [peers[0], *peers[3:]]
+
+
+def test_a_program_that_uses_the_package_sees_its_log_only_when_it_wants_to() -> None:
+    say = (
+        "import logging, fingerpost.node.status; from fingerpost.ids import PublicKey; "
+        "from fingerpost.store._memory import MemoryStore; "
+        "fingerpost.node.status.Watch(store=MemoryStore()).silent(PublicKey(bytes(32)))"
+    )
+    quiet = subprocess.run([sys.executable, "-c", say], capture_output=True, text=True, check=True)
+    assert (quiet.stdout, quiet.stderr) == ("", "")
+    told = subprocess.run(
+        [sys.executable, "-c", f"import logging; logging.basicConfig(); {say}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "does not answer" in told.stderr
