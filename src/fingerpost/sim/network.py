@@ -62,6 +62,11 @@ class SimulatedNetwork:
         """Whether a partition keeps nodes apart now."""
         return bool(self._sides)
 
+    @property
+    def loses_frames(self) -> bool:
+        """Whether frames may be lost although nobody is cut off."""
+        return self.is_faulty and max(self._plan.broken_links, self._plan.mangled_frames) > 0
+
     def open(self, endpoint: Endpoint) -> None:
         """Let a process be reached."""
         self._endpoints[endpoint.public_key] = endpoint

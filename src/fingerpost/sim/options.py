@@ -53,9 +53,17 @@ class SimulationOptions:
     def __post_init__(self) -> None:
         """Refuse what makes no network."""
         if self.nodes is not None and not NODES_MIN <= self.nodes <= NODES_MAX:
-            raise UsageError("simulation-options", f"a simulation has {NODES_MIN} to {NODES_MAX} nodes")
+            raise UsageError(
+                "simulation-options",
+                f"a simulation has {NODES_MIN} to {NODES_MAX} nodes, not {self.nodes}",
+                hint="choose --nodes in that range, or leave it out: then the seed says",
+            )
         if not 1 <= self.steps <= STEPS_MAX:
-            raise UsageError("simulation-options", f"a simulation has 1 to {STEPS_MAX} steps")
+            raise UsageError(
+                "simulation-options",
+                f"a simulation has 1 to {STEPS_MAX} steps, not {self.steps}",
+                hint="choose --steps in that range",
+            )
 
     def as_arguments(self) -> str:
         """Return the options as they are written behind ``fingerpost sim run``."""

@@ -28,7 +28,7 @@ from fingerpost.sim.violation import ViolationError
 from fingerpost.template import Template
 
 EMISSION_PACKETS_MAX = 6
-COMPLETE_PEERS = 2  # holders that a refresh must have heard for its answer to count as complete
+COMPLETE_PEERS = 2  # holders of each group that a refresh must have heard for its answer to miss nothing
 INCOMPLETE = "a complete answer misses nothing"
 ONLY_LIARS = "only liars are accused"
 NEAREST = 8
@@ -164,7 +164,7 @@ class Workload:
         mode = chance.one_of(("sync", "cells", "cells", "direct") if station.follows else ("cells", "cells", "direct"))
         cells = tuple(chance.some_of(range(1 << self._template.cell_bits), chance.integer(0, CELLS_ASKED_MAX)))
         warmth = chance.integer(0, 100)
-        owed = self.owed() if self._is_calm(joins_count=mode == "sync") else None
+        owed = self.owed() if self._is_calm(strictly=mode == "sync") else None
 
         def begin(engine: Engine, now: float) -> None:
             where = locate(engine, self._template, {"warmth": warmth})
@@ -193,10 +193,10 @@ class Workload:
         self.answers += 1
         self._soundness.check_answer((row.tobytes() for row in behind), where=station.name, now=now)
         if isinstance(event, Fetched):
-            is_complete, joins_count = event.complete and question.mode == "cells", False
+            is_complete = event.complete and question.mode == "cells"
         else:
-            is_complete, joins_count = event.peers >= COMPLETE_PEERS, True
-        if is_complete and question.owed is not None and self._is_calm(joins_count=joins_count):
+            is_complete = event.peers >= COMPLETE_PEERS << self._template.group_bits
+        if is_complete and question.owed is not None and self._is_calm(strictly=isinstance(event, Refreshed)):
             self._check_complete(station, question, {row.tobytes() for row in packet_ids(behind)})
 
     def _behind_answer(

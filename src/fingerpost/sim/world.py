@@ -252,9 +252,14 @@ class World:
             self._check_tables(station)
         self.trace.note(self.schedule.now, "", f"ends with {len(self.ledger.acknowledged)} packets acknowledged")
 
-    def _is_calm(self, *, joins_count: bool = True) -> bool:
-        """Say whether no fault is active, and none was for a while; newcomers are none, unless ``joins_count``."""
-        last_at = max(self.faults.last_at, self.faults.joined_at if joins_count else 0.0)
+    def _is_calm(self, *, strictly: bool = True) -> bool:
+        """Say whether no fault is active, and none was for a while.
+
+        ``strictly`` counts newcomers and links that lose frames as faults too.
+        """
+        last_at = self.faults.last_at
+        if strictly:
+            last_at = max(last_at, self.faults.joined_at, self.schedule.now if self.network.loses_frames else 0.0)
         return (
             not self.network.is_split
             and self.schedule.now - last_at >= CALM_SECONDS
