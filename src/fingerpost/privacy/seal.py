@@ -131,7 +131,7 @@ class Seals:
             raise no_keys()
         key = self._ring.current(day)
         secrets = [
-            _packet_secret(self._emitter_key(key, emitter), nonce)
+            packet_secret(self._emitter_key(key, emitter), nonce)
             for emitter, nonce in zip(_column(bodies, "emitter"), _column(bodies, "nonce"), strict=True)
         ]
         return seal_bodies(bodies, secrets)
@@ -169,7 +169,7 @@ class Seals:
         of_day = {day: [key for key in keys if key.seals_on(day)] for day in np.unique(packets["epoch"]).tolist()}
         for epoch, emitter, nonce, commitment in columns:
             for key in of_day[epoch]:
-                secret = _packet_secret(self._emitter_key(key, emitter), nonce)
+                secret = packet_secret(self._emitter_key(key, emitter), nonce)
                 if seal_commitment(secret) == commitment:
                     yield secret
                     break
@@ -206,7 +206,8 @@ def no_keys() -> KeyFileError:
     )
 
 
-def _packet_secret(key: bytes, nonce: bytes) -> bytes:
+def packet_secret(key: bytes, nonce: bytes) -> bytes:
+    """Return what opens the packet with this nonce, given its emitter's key."""
     return blake2s(_PACKET_LABEL + nonce, key=key).digest()
 
 
