@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.errors import FingerpostError, UsageError
-from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import GROUP_BITS_SERVED_MAX
 from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audit
@@ -26,6 +25,7 @@ from fingerpost.node.fetching import Fetching
 from fingerpost.node.groups import Group, GroupStatus
 from fingerpost.node.haves import have_statement
 from fingerpost.node.holdings import Holdings, Taken, arrival
+from fingerpost.node.knowledge import Knowledge
 from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
 from fingerpost.node.placement import Placement
@@ -198,6 +198,10 @@ class Engine:
             key = template.template_id, number
             self._groups[key] = Group(template_id=template.template_id, number=number, audit_at=audit_at)
 
+    def knowledge(self, template_id: TemplateId) -> Knowledge:
+        """Return what a template's packets say here, and what they are sealed and opened with."""
+        return self._holdings.knowledge(template_id)
+
     def template(self, template_id: TemplateId) -> Template:
         """Return a template that is served. Raises ``UsageError`` (``template-not-served``)."""
         return self._holdings.template(template_id)
@@ -257,9 +261,15 @@ class Engine:
         then nothing was stored.
         """
         template, day = self.template(template_id), day_of(now)
-        fingerprinter = self.fingerprinter(template_id)
+        knowledge = self.knowledge(template_id)
         packets, rows = build_packets(
-            template, fingerprinter, observations, signer=self._signer, day=day, entropy=self._entropy
+            template,
+            knowledge.fingerprinter,
+            observations,
+            signer=self._signer,
+            day=day,
+            entropy=self._entropy,
+            seals=knowledge.seals,
         )
         return Emitted(number=self._put_out(template_id, packets, now), packets=packets, rows=rows)
 
@@ -346,10 +356,6 @@ class Engine:
     def next_event(self) -> Event | None:
         """Return the oldest event that was not returned yet, or None."""
         return self._events.popleft() if self._events else None
-
-    def fingerprinter(self, template_id: TemplateId) -> Fingerprinter:
-        """Return the projection of a template, made once."""
-        return self._holdings.knowledge(template_id).fingerprinter
 
     def evidence(self, template_id: TemplateId, *, now: float) -> Evidence:
         """Return the live packets of a template as columns; built anew only after the store changed."""

@@ -21,15 +21,18 @@ from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
 from fingerpost.node.connection import Connection
+from fingerpost.node.consortium import RingFile
 from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.groups import GroupStatus
+from fingerpost.node.home import Home
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
 from fingerpost.node.status import NodeStatus, Watch, read_status
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy, day_of
+from fingerpost.privacy.seal import KeyRing
 from fingerpost.store.retention import compaction_due
 from fingerpost.synthesis.answer import Gathering
 from fingerpost.system import SystemClock, SystemEntropy
@@ -81,12 +84,14 @@ class AsyncNode:
         clock: Clock,
         follow: bool,
         watch: Watch,
+        ring_file: RingFile | None = None,
     ) -> None:
         self._engine = engine
         self._follow = follow
         self._template = template
         self._clock = clock
         self._watch = watch
+        self._ring_file = ring_file
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
@@ -101,11 +106,13 @@ class AsyncNode:
         follow: bool = True,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
+        keys: KeyRing | None = None,
     ) -> AsyncNode:
         """Open a node on ``home``, or in memory only when there is none, and join ``network`` if one is given.
 
         With ``follow`` the node keeps every packet of the template, and answers from them without telling anybody what
         it asks; else it keeps its own packets and its share of those of others. A home without an identity gets one.
+        Under the profile consortium ``keys`` seal and open packets, those of the home where there are none.
         Raises ``TemplateError``, ``KeyFileError`` and ``StoreError``.
         """
         clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
@@ -121,8 +128,11 @@ class AsyncNode:
             organisation="" if network is None else network.organisation(PublicKey(signer.public_key)),
         )
         engine.serve(value, follow=follow)
-        node = cls(engine, value, clock=clock, follow=follow, watch=Watch(store=store))
+        ring_file = None if root is None or keys is not None else RingFile(Home(root), value.template_id)
+        node = cls(engine, value, clock=clock, follow=follow, watch=Watch(store=store), ring_file=ring_file)
         try:
+            engine.knowledge(value.template_id).use_keys(keys)
+            node._read_keys()
             if network is not None:
                 state = None if root is None else root / "directory"
                 await node._join(network, identity=SignerIdentity(signer), state=state)
@@ -175,6 +185,7 @@ class AsyncNode:
         Raises ``RecordError`` for a value that does not fit the template; then nothing left this node.
         """
         require_emittable(self._template)
+        self._read_keys()
         one = observation(
             self._template,
             situation,
@@ -198,6 +209,7 @@ class AsyncNode:
         ``skip_bad_rows`` such rows are left out and listed in the result.
         """
         require_emittable(self._template)
+        self._read_keys()
         rows = _row_count(columns)
         all_rows, problems = observations_of_table(self._template, columns, rows=rows)
         if problems and not skip_bad_rows:
@@ -224,6 +236,7 @@ class AsyncNode:
         """
         chosen: Mode = as_mode(mode) or ("sync" if self._follow else "cells")
         _require_follow(chosen, follows=self._follow)
+        self._read_keys()
         if chosen == "direct":
             asking.require_direct_allowed(self._template, tells_situation=tells_situation)
         where = asking.locate(self._engine, self._template, situation, cells=cells)
@@ -247,6 +260,7 @@ class AsyncNode:
         if not self._follow:
             rows = asking.rows_of(columns, rows=_row_count(columns))
             return [await self.ask(row) for row in rows]
+        self._read_keys()
         await self._refresh()
         return asking.ask_table(self._engine, self._template, columns, rows=_row_count(columns), now=self._clock.now())
 
@@ -286,6 +300,7 @@ class AsyncNode:
         """Drop what is expired, and rewrite the store when dead bytes have been in it for long enough."""
         store, now = self._watch.store, self._clock.now()
         self._engine.expire(now=now)
+        self._read_keys()
         if compaction_due(store.stats(), day=day_of(now)):
             store.compact(day_of(now))
 
@@ -407,6 +422,12 @@ class AsyncNode:
             return None
         finally:
             del self._waiting[number]
+
+    def _read_keys(self) -> None:
+        """Take in what became of the consortium's keys in the home: a member joins or a key dies while a node runs."""
+        if self._ring_file is not None:
+            ring = self._ring_file.ring(day=day_of(self._clock.now()))
+            self._engine.knowledge(self._template.template_id).use_keys(ring)
 
     def _settle(self) -> None:
         while (event := self._engine.next_event()) is not None:
