@@ -57,8 +57,8 @@ def _election(election: Election) -> list[str]:
     else:
         found = (
             "You have too few outcomes of your own to measure others by. They were compared with each other: of "
-            f"{_count(others, 'other node')} {_was(election.refused)} refused for contradicting the larger camp. Nothing "
-            "protects against a majority that lies."
+            f"{_count(others, 'other node')} {_was(election.refused)} refused for contradicting the larger camp. "
+            "Nothing protects against a majority that lies."
         )
     if not election.unvetted:
         return [found]

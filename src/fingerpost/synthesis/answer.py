@@ -159,9 +159,9 @@ class Election:
     """Whose packets were used, and by which rule that was decided.
 
     ``rule`` is ``dependence`` or ``truth`` where outcomes of the asker's own decided (``anchored``), else
-    ``agreement``. ``alpha`` bounds the false discovery rate of an anchored rule. ``own_packets`` are the asker's; ``hired``,
-    ``refused`` and ``unknown`` count other nodes. ``unvetted`` says that packets of ``unknown`` nodes were used too.
-    ``nodes`` are those with the most packets.
+    ``agreement``. ``alpha`` bounds the false discovery rate of an anchored rule. ``own_packets`` are the asker's;
+    ``hired``, ``refused`` and ``unknown`` count other nodes. ``unvetted`` says that packets of ``unknown`` nodes were
+    used too. ``nodes`` are those with the most packets.
     """
 
     rule: str
