@@ -10,7 +10,7 @@ from fingerpost.cli._words import count_text, date_text, short_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fingerpost.synthesis import ActionEstimate, Answer, LevelEstimate, NumberEstimate, PacketShare
+    from fingerpost.synthesis import ActionEstimate, Answer, Election, LevelEstimate, NumberEstimate, PacketShare
 
 NODES_SHOWN_MAX = 10
 PACKETS_SHOWN_MAX = 5
@@ -127,12 +127,13 @@ def _print_evidence(out: Output, answer: Answer) -> None:
     out.title("Evidence")
     records = "" if answer.records == answer.packets else f" ({count_text(answer.records, 'record')})"
     nodes = count_text(answer.node_count, "node")
-    out.facts(
-        [
-            ("rests on", f"{count_text(answer.packets, 'packet')}{records} of {nodes}"),
-            ("worth", f"{answer.effective_sample_size:.1f} independent records (effective sample size)"),
-        ]
-    )
+    facts = [
+        ("rests on", f"{count_text(answer.packets, 'packet')}{records} of {nodes}"),
+        ("worth", f"{answer.effective_sample_size:.1f} independent records (effective sample size)"),
+    ]
+    if answer.election is not None and answer.election.hired + answer.election.refused + answer.election.unknown:
+        facts.append(("other nodes", _election_text(answer.election)))
+    out.facts(facts)
     if len(answer.nodes) < 2:
         return
     columns = [Column(title="node"), Column(title="packets", align="right"), Column(title="share", align="right")]
@@ -145,6 +146,14 @@ def _print_evidence(out: Output, answer: Answer) -> None:
     out.table(columns, rows)
     if len(ordered) > NODES_SHOWN_MAX:
         out.line(f"  … and {len(ordered) - NODES_SHOWN_MAX} more")
+
+
+def _election_text(election: Election) -> str:
+    found = f"{election.hired:,} hired, {election.refused:,} refused, {election.unknown:,} unknown"
+    rule = (
+        f"by {count_text(election.own_packets, 'outcome')} of this node" if election.anchored else "by agreement only"
+    )
+    return f"{found} ({rule}{'; the unknown take part' if election.unvetted and election.unknown else ''})"
 
 
 def _print_actions(out: Output, actions: Sequence[ActionEstimate]) -> None:

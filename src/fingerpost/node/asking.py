@@ -51,14 +51,17 @@ def answer(
     conditions: Mapping[str, object],
     now: float,
 ) -> Answer:
-    """Return the answer from what is here by now: all packets, those of the situation's cells, or the nearest ones."""
+    """Return the answer from the nodes elected and what is here of theirs by now.
+
+    These are all their packets, those of the situation's cells, or the nearest ones.
+    """
     if mode == "cells":
-        synthesizer = engine.synthesizer_of_cells(template.template_id, situation.cells, conditions=conditions, now=now)
+        panel = engine.panel(template.template_id, cells=situation.cells, conditions=conditions, now=now)
     elif mode == "direct":
-        synthesizer = engine.synthesizer_of_packets(template.template_id, nearest, conditions=conditions, now=now)
+        panel = engine.panel(template.template_id, ids=nearest, conditions=conditions, now=now)
     else:
-        synthesizer = engine.synthesizer(template.template_id, conditions=conditions, now=now)
-    return synthesizer.ask(situation.query)
+        panel = engine.panel(template.template_id, conditions=conditions, now=now)
+    return panel.ask_many([situation.query])[0]
 
 
 def ask_table(
@@ -70,8 +73,8 @@ def ask_table(
         first = problems[0]
         message = f"row {first.row}, {first.message}"
         raise RecordError(first.code, message, hint=first.hint, field=first.field, row=first.row)
-    synthesizer = engine.synthesizer(template.template_id, conditions={}, now=now)
-    return synthesizer.ask_many(_queries(template, engine.knowledge(template.template_id).fingerprinter, encoded))
+    panel = engine.panel(template.template_id, conditions={}, now=now)
+    return panel.ask_many(_queries(template, engine.knowledge(template.template_id).fingerprinter, encoded))
 
 
 def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, object]]:

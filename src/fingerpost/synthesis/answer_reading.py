@@ -12,6 +12,7 @@ from fingerpost.errors import UsageError
 from fingerpost.synthesis.answer import (
     ActionEstimate,
     Answer,
+    Election,
     Gathering,
     LevelEstimate,
     NodeShare,
@@ -36,6 +37,7 @@ _TYPES: dict[str, Any] = {
     "actions": tuple[ActionEstimate, ...],
     "reason": Notice | None,
     "gathering": Gathering | None,
+    "election": Election | None,
     "warnings": tuple[Notice, ...],
     "abstained": bool,
     "confidence": float,

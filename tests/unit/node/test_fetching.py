@@ -49,7 +49,7 @@ def all_cells(town: Town) -> list[int]:
 def evidence_of(town: Town, name: str) -> int:
     cells = all_cells(town)
     engine = town.engines[name]
-    return len(engine.synthesizer_of_cells(town.template.template_id, cells, conditions={}, now=town.now).evidence)
+    return len(engine.synthesizer(town.template.template_id, cells=cells, conditions={}, now=town.now).evidence)
 
 
 def test_an_asker_fetches_cells_from_two_holders_that_vouch_for_each_other(town: Town) -> None:

@@ -1,0 +1,1 @@
+"""Elections: which nodes an asker believes, and why."""
