@@ -13,6 +13,7 @@ from fingerpost.errors import RecordError, UsageError
 from fingerpost.fingerprint import Fingerprinter, likely_cells
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.engine import Engine
+from fingerpost.node.learning import Learning
 from fingerpost.synthesis import Answer, Query
 from fingerpost.synthesis.receipt import Receipt, make_receipt
 from fingerpost.template import DataClass, Template, encode_record, encode_table
@@ -49,20 +50,30 @@ def answer(
     mode: str,
     nearest: Sequence[bytes] = (),
     conditions: Mapping[str, object],
+    learning: Learning,
     now: float,
 ) -> Answer:
-    """Return the answer from what is here by now: all packets, those of the situation's cells, or the nearest ones."""
+    """Return the answer from what is here by now: all packets, those of the situation's cells, or the nearest ones.
+
+    It is mixed from several calculators, each as much as ``learning`` trusts it.
+    """
     if mode == "cells":
         synthesizer = engine.synthesizer_of_cells(template.template_id, situation.cells, conditions=conditions, now=now)
     elif mode == "direct":
         synthesizer = engine.synthesizer_of_packets(template.template_id, nearest, conditions=conditions, now=now)
     else:
         synthesizer = engine.synthesizer(template.template_id, conditions=conditions, now=now)
-    return synthesizer.ask(situation.query)
+    return synthesizer.ask(situation.query, weighing=learning.weighing(synthesizer))
 
 
 def ask_table(
-    engine: Engine, template: Template, columns: Mapping[str, object], *, rows: int, now: float
+    engine: Engine,
+    template: Template,
+    columns: Mapping[str, object],
+    *,
+    rows: int,
+    learning: Learning,
+    now: float,
 ) -> list[Answer]:
     """Return an answer for each row. Raises ``RecordError`` for the first row that does not fit."""
     encoded, problems = encode_table(template, columns, rows=rows, absent="missing")
@@ -71,7 +82,8 @@ def ask_table(
         message = f"row {first.row}, {first.message}"
         raise RecordError(first.code, message, hint=first.hint, field=first.field, row=first.row)
     synthesizer = engine.synthesizer(template.template_id, conditions={}, now=now)
-    return synthesizer.ask_many(_queries(template, engine.fingerprinter(template.template_id), encoded))
+    queries = _queries(template, engine.fingerprinter(template.template_id), encoded)
+    return synthesizer.ask_many(queries, weighing=learning.weighing(synthesizer))
 
 
 def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, object]]:

@@ -12,6 +12,7 @@ from fingerpost.errors import UsageError
 from fingerpost.synthesis.answer import (
     ActionEstimate,
     Answer,
+    Calculation,
     Gathering,
     LevelEstimate,
     NodeShare,
@@ -35,6 +36,7 @@ _TYPES: dict[str, Any] = {
     "carriers": tuple[PacketShare, ...],
     "actions": tuple[ActionEstimate, ...],
     "reason": Notice | None,
+    "calculation": Calculation | None,
     "gathering": Gathering | None,
     "warnings": tuple[Notice, ...],
     "abstained": bool,
