@@ -7,8 +7,22 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "faiss", "pyarrow", "typer", "rich", "lmdb", "nacl", "msgspec", "sklearn", "matplotlib", "wordllama")
-HEAVY_FOR_HELP = ("numpy", "faiss", "pyarrow", "lmdb", "nacl", "sklearn", "matplotlib", "wordllama")
+HEAVY = (
+    "numpy",
+    "faiss",
+    "pyarrow",
+    "typer",
+    "rich",
+    "lmdb",
+    "nacl",
+    "msgspec",
+    "sklearn",
+    "matplotlib",
+    "wordllama",
+    "flwr",
+    "opendp",
+)
+HEAVY_FOR_HELP = ("numpy", "faiss", "pyarrow", "lmdb", "nacl", "sklearn", "matplotlib", "wordllama", "flwr", "opendp")
 
 
 def modules_loaded_by(code: str) -> set[str]:

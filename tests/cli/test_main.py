@@ -21,7 +21,7 @@ from fingerpost.cli._output import Column, Output, bar, printable
 from fingerpost.errors import FingerpostError
 
 COMMANDS = list(reference.walk_commands())
-HEAVY = ["numpy", "pyarrow", "faiss", "lmdb", "msgspec", "nacl", "rich", "sklearn", "wordllama"]
+HEAVY = ["numpy", "pyarrow", "faiss", "lmdb", "msgspec", "nacl", "rich", "sklearn", "wordllama", "flwr", "opendp"]
 ROOT = Path(__file__).parents[2]
 
 

@@ -9,6 +9,8 @@ import typer
 from fingerpost import __version__
 from fingerpost.cli import ask, codebook, confirm, demo, emit, keys, node, packet, sim, store, template, verify
 
+typer.core.HAS_RICH = False  # Help is plain text here; typer would load rich all the same, to escape brackets in it.
+
 _ABOUT = """Learn from each other's outcomes without moving data.
 
 Each observation becomes a 512-byte signed packet. Anyone in a similar situation can ask what happened elsewhere, how

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+import click
 import typer
 
 from fingerpost.cli._app import app
@@ -64,7 +65,7 @@ def _run(arguments: Sequence[str]) -> int:
         failure = _os_failure(error)
     except FingerpostError as error:
         failure = error
-    except typer.TyperException as error:
+    except click.ClickException as error:
         failure = _usage_failure(error, arguments)
     except Exception as error:  # The last stop before the user.
         return _report_bug(error)
@@ -85,7 +86,7 @@ def app_command() -> typer.core.TyperGroup:
     return command
 
 
-def _usage_failure(error: typer.TyperException, arguments: Sequence[str]) -> UsageError:
+def _usage_failure(error: click.ClickException, arguments: Sequence[str]) -> UsageError:
     path = _called_command(arguments)
     option = getattr(error, "option_name", "")
     similar = getattr(error, "possibilities", None)
