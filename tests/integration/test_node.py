@@ -195,7 +195,8 @@ def test_a_node_that_keeps_its_share_only_answers_the_same_from_fetched_packets(
         expected = second.ask(situation)
         for mode in ("cells", "direct"):
             answer = asker.ask(situation, mode=mode)
-            assert answer.calculation is not None and expected.calculation is not None
+            assert answer.calculation is not None
+            assert expected.calculation is not None
             calculation = replace(answer.calculation, asker=expected.calculation.asker)
             assert replace(answer, calculation=calculation, gathering=None) == replace(expected, gathering=None)
             assert answer.gathering is not None

@@ -135,7 +135,8 @@ def test_an_answer_of_several_calculators_is_derived_again_from_its_receipt(
     assert found.whole == (options is None)
     assert found.answer.calculation is not None
     for share, known in zip(found.answer.calculation.calculators, said(answer).values(), strict=True):
-        assert (share.name, share.awake, share.weight) == (known.name, known.awake, pytest.approx(known.weight))
+        assert (share.name, share.awake) == (known.name, known.awake)
+        assert share.weight == pytest.approx(known.weight)
         assert share.probabilities == pytest.approx(known.probabilities)
         assert share.mean == (None if known.mean is None else pytest.approx(known.mean))
     assert found.answer.probabilities == pytest.approx(answer.probabilities)
@@ -210,7 +211,7 @@ def test_a_calculator_that_gives_no_probabilities_is_caught() -> None:
             return Forecast(values=values, deviations=None, awake=np.ones(len(questions), bool))
 
         def left_out(self) -> Any:
-            raise NotImplementedError
+            return None
 
     evidence = Evidence.from_packets(worlds.pool(template), template)
     panel = Synthesizer(evidence, template, day=worlds.DAY, calculators=[Broken()])
