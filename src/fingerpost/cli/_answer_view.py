@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         ActionEstimate,
         Answer,
         CalculatorShare,
+        Election,
         LevelEstimate,
         NumberEstimate,
         PacketShare,
@@ -137,12 +138,13 @@ def _print_evidence(out: Output, answer: Answer) -> None:
     out.title("Evidence")
     records = "" if answer.records == answer.packets else f" ({count_text(answer.records, 'record')})"
     nodes = count_text(answer.node_count, "node")
-    out.facts(
-        [
-            ("rests on", f"{count_text(answer.packets, 'packet')}{records} of {nodes}"),
-            ("worth", f"{answer.effective_sample_size:.1f} independent records (effective sample size)"),
-        ]
-    )
+    facts = [
+        ("rests on", f"{count_text(answer.packets, 'packet')}{records} of {nodes}"),
+        ("worth", f"{answer.effective_sample_size:.1f} independent records (effective sample size)"),
+    ]
+    if answer.election is not None and answer.election.hired + answer.election.refused + answer.election.unknown:
+        facts.append(("other nodes", _election_text(answer.election)))
+    out.facts(facts)
     if len(answer.nodes) < 2:
         return
     columns = [Column(title="node"), Column(title="packets", align="right"), Column(title="share", align="right")]
@@ -179,6 +181,14 @@ def calculator_forecast(answer: Answer, share: CalculatorShare) -> str:
         return f"{share.mean:.4g}{unit}, give or take {share.deviation:.3g}"
     place = max(range(len(share.probabilities)), key=share.probabilities.__getitem__)
     return f"{answer.levels[place].level} ({share.probabilities[place]:.0%})"
+
+
+def _election_text(election: Election) -> str:
+    found = f"{election.hired:,} hired, {election.refused:,} refused, {election.unknown:,} unknown"
+    rule = (
+        f"by {count_text(election.own_packets, 'outcome')} of this node" if election.anchored else "by agreement only"
+    )
+    return f"{found} ({rule}{'; the unknown take part' if election.unvetted and election.unknown else ''})"
 
 
 def _print_actions(out: Output, actions: Sequence[ActionEstimate]) -> None:

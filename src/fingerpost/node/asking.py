@@ -53,17 +53,18 @@ def answer(
     learning: Learning,
     now: float,
 ) -> Answer:
-    """Return the answer from what is here by now: all packets, those of the situation's cells, or the nearest ones.
+    """Return the answer from the nodes elected and what is here of theirs by now.
 
-    It is mixed from several calculators, each as much as ``learning`` trusts it.
+    These are all their packets, those of the situation's cells, or the nearest ones. The answer is mixed from several
+    calculators, each as much as ``learning`` trusts it.
     """
     if mode == "cells":
-        synthesizer = engine.synthesizer_of_cells(template.template_id, situation.cells, conditions=conditions, now=now)
+        panel = engine.panel(template.template_id, cells=situation.cells, conditions=conditions, now=now)
     elif mode == "direct":
-        synthesizer = engine.synthesizer_of_packets(template.template_id, nearest, conditions=conditions, now=now)
+        panel = engine.panel(template.template_id, ids=nearest, conditions=conditions, now=now)
     else:
-        synthesizer = engine.synthesizer(template.template_id, conditions=conditions, now=now)
-    return synthesizer.ask(situation.query, weighing=learning.weighing(synthesizer))
+        panel = engine.panel(template.template_id, conditions=conditions, now=now)
+    return panel.ask_many([situation.query], weighing=learning.weighing(panel.synthesizer))[0]
 
 
 def ask_table(
@@ -81,9 +82,9 @@ def ask_table(
         first = problems[0]
         message = f"row {first.row}, {first.message}"
         raise RecordError(first.code, message, hint=first.hint, field=first.field, row=first.row)
-    synthesizer = engine.synthesizer(template.template_id, conditions={}, now=now)
+    panel = engine.panel(template.template_id, conditions={}, now=now)
     queries = _queries(template, engine.fingerprinter(template.template_id), encoded)
-    return synthesizer.ask_many(queries, weighing=learning.weighing(synthesizer))
+    return panel.ask_many(queries, weighing=learning.weighing(panel.synthesizer))
 
 
 def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, object]]:

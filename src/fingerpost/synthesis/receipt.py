@@ -210,7 +210,7 @@ def _rows_used(synthesizer: Synthesizer, query: Query) -> NDArray[np.int64]:
 
 def _claims(answer: Answer) -> dict[str, Any]:
     claims: dict[str, Any] = _without_texts(answer.as_dict())
-    del claims["gathering"]  # It does not follow from the packets.
+    del claims["gathering"], claims["election"]  # They do not follow from the packets that were used.
     return claims
 
 
