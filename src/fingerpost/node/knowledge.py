@@ -16,7 +16,7 @@ from fingerpost.node.admission import Refusal, judge_contents
 from fingerpost.packet import PACKET_DTYPE, packet_ids, sealed_rows
 from fingerpost.privacy.seal import KeyRing, Opened, Seals
 from fingerpost.store.base import PacketStore
-from fingerpost.synthesis import Answer, Election, Query, Synthesizer
+from fingerpost.synthesis import Answer, Election, Query, Synthesizer, Weighing
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.template import Template, condition_codes
 
@@ -31,9 +31,10 @@ class Panel:
     synthesizer: Synthesizer
     election: Election
 
-    def ask_many(self, queries: Sequence[Query]) -> list[Answer]:
-        """Answer many questions; every answer says how its nodes were elected."""
-        return [replace(answer, election=self.election) for answer in self.synthesizer.ask_many(queries)]
+    def ask_many(self, queries: Sequence[Query], *, weighing: Weighing | None) -> list[Answer]:
+        """Answer many questions; every answer says how its nodes were elected, and is mixed by ``weighing``."""
+        answers = self.synthesizer.ask_many(queries, weighing=weighing)
+        return [replace(answer, election=self.election) for answer in answers]
 
 
 class Knowledge:

@@ -27,6 +27,7 @@ from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.groups import GroupStatus
 from fingerpost.node.home import Home
+from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
 from fingerpost.node.status import NodeStatus, Watch, read_status
@@ -67,10 +68,15 @@ class Emission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """An answer met its outcome: the packet that says so, and -ln of the probability that the answer gave it."""
+    """An answer met its outcome: the packet that says so, and -ln of the probability that the answer gave it.
+
+    ``learnt`` says whether the standings of calculators changed: they do when the node that confirms is the one that
+    asked.
+    """
 
     packet_id: str
     log_loss: float | None
+    learnt: bool
 
 
 class AsyncNode:
@@ -92,6 +98,7 @@ class AsyncNode:
         self._clock = clock
         self._watch = watch
         self._ring_file = ring_file
+        self._learning = Learning(watch.store, me=node_id(engine.public_key))
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
@@ -248,6 +255,7 @@ class AsyncNode:
             mode=chosen,
             nearest=nearest,
             conditions=conditions or {},
+            learning=self._learning,
             now=self._clock.now(),
         )
         return replace(answer, gathering=gathering)
@@ -262,7 +270,14 @@ class AsyncNode:
             return [await self.ask(row) for row in rows]
         self._read_keys()
         await self._refresh()
-        return asking.ask_table(self._engine, self._template, columns, rows=_row_count(columns), now=self._clock.now())
+        return asking.ask_table(
+            self._engine,
+            self._template,
+            columns,
+            rows=_row_count(columns),
+            learning=self._learning,
+            now=self._clock.now(),
+        )
 
     async def confirm(
         self,
@@ -272,9 +287,13 @@ class AsyncNode:
         outcome: object,
         action: object = None,
     ) -> Confirmation:
-        """Tell how the situation of an answer turned out: it becomes a packet like any other, and a score."""
+        """Tell how the situation of an answer turned out: it becomes a packet like any other, and a score.
+
+        If this node asked, the calculators behind the answer are trusted more or less from now on.
+        """
         packet_id = await self.emit(situation=situation, outcome=outcome, action=action)
-        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome))
+        learnt = self._learning.confirm(self._template, answer, outcome)
+        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome), learnt=learnt)
 
     async def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""

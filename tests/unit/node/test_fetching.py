@@ -196,9 +196,7 @@ def test_the_nearest_packets_come_from_the_holders_and_are_verified(town: Town) 
     assert fetched.attested
     assert len(fetched.packet_ids) == 3
     assert town.id_of(emitted[3]) in fetched.packet_ids
-    synthesizer = asker.synthesizer_of_packets(
-        town.template.template_id, fetched.packet_ids, conditions={}, now=town.now
-    )
+    synthesizer = asker.synthesizer(town.template.template_id, ids=fetched.packet_ids, conditions={}, now=town.now)
     assert len(synthesizer.evidence) == 3
 
 

@@ -185,8 +185,11 @@ class RemoteNode:
         row = {**situation, self._template.outcome.name: outcome}
         if self._template.action is not None:
             row[self._template.action.name] = action
-        found = self._client.post("/v1/emit", {"rows": [row], "template_id": self._id})
-        return Confirmation(packet_id=found["packet_ids"][0], log_loss=asking.log_loss(answer, outcome))
+        document = {"row": row, "answer": answer.as_dict(), "template_id": self._id}
+        found = self._client.post("/v1/confirm", document)
+        return Confirmation(
+            packet_id=found["packet_id"], log_loss=asking.log_loss(answer, outcome), learnt=found["learnt"]
+        )
 
     def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer."""
