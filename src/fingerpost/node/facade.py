@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fingerpost.ids import NodeId, PublicKey
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.network import Reach
-from fingerpost.node.runtime import AsyncNode, Confirmation, Emission, Mode
+from fingerpost.node.reports import Confirmation, Emission
+from fingerpost.node.runtime import AsyncNode, Mode
 from fingerpost.ports import Clock, Entropy
 from fingerpost.privacy.seal import KeyRing
 from fingerpost.template import Template

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -30,6 +30,7 @@ from fingerpost.node.home import Home
 from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
+from fingerpost.node.reports import Confirmation, Emission
 from fingerpost.node.status import NodeStatus, Watch, read_status
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy, day_of
@@ -49,34 +50,6 @@ NEAREST_PACKETS = 1_024  # asked for in mode "direct"
 
 Mode = Literal["sync", "cells", "direct"]
 MODES = ", ".join(get_args(Mode))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emission:
-    """What a table turned into: ``packet_ids`` in row order (hex), rows left out, and bytes.
-
-    Every packet is durable here and at ``holders`` other holders. ``acknowledged`` says that this is enough for any two
-    of them, this node among them, to be lost for ever; if not, the node goes on handing them over.
-    """
-
-    packet_ids: tuple[str, ...]
-    problems: tuple[RowProblem, ...]
-    size_bytes: int
-    holders: int
-    acknowledged: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation:
-    """An answer met its outcome: the packet that says so, and -ln of the probability that the answer gave it.
-
-    ``learnt`` says whether the standings of calculators changed: they do when the node that confirms is the one that
-    asked.
-    """
-
-    packet_id: str
-    log_loss: float | None
-    learnt: bool
 
 
 class AsyncNode:
