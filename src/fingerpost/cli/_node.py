@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fingerpost.node.asking import Mode
     from fingerpost.node.daemon.client import DaemonClient
     from fingerpost.node.home import Home
-    from fingerpost.node.runtime import Confirmation, Emission
+    from fingerpost.node.reports import Confirmation, Emission
     from fingerpost.node.subject_book import Forgotten
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt

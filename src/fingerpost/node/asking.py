@@ -14,6 +14,7 @@ from fingerpost.errors import RecordError, UsageError
 from fingerpost.fingerprint import Fingerprinter, likely_cells
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.engine import Engine
+from fingerpost.node.learning import Learning
 from fingerpost.synthesis import Answer, Query
 from fingerpost.synthesis.receipt import Receipt, make_receipt
 from fingerpost.template import DataClass, Template, encode_record, encode_table
@@ -70,20 +71,31 @@ def answer(
     mode: str,
     nearest: Sequence[bytes] = (),
     conditions: Mapping[str, object],
+    learning: Learning,
     now: float,
 ) -> Answer:
-    """Return the answer from what is here by now: all packets, those of the situation's cells, or the nearest ones."""
+    """Return the answer from the nodes elected and what is here of theirs by now.
+
+    These are all their packets, those of the situation's cells, or the nearest ones. The answer is mixed from several
+    calculators, each as much as ``learning`` trusts it.
+    """
     if mode == "cells":
-        synthesizer = engine.synthesizer_of_cells(template.template_id, situation.cells, conditions=conditions, now=now)
+        panel = engine.panel(template.template_id, cells=situation.cells, conditions=conditions, now=now)
     elif mode == "direct":
-        synthesizer = engine.synthesizer_of_packets(template.template_id, nearest, conditions=conditions, now=now)
+        panel = engine.panel(template.template_id, ids=nearest, conditions=conditions, now=now)
     else:
-        synthesizer = engine.synthesizer(template.template_id, conditions=conditions, now=now)
-    return synthesizer.ask(situation.query)
+        panel = engine.panel(template.template_id, conditions=conditions, now=now)
+    return panel.ask_many([situation.query], weighing=learning.weighing(panel.synthesizer))[0]
 
 
 def ask_table(
-    engine: Engine, template: Template, columns: Mapping[str, object], *, rows: int, now: float
+    engine: Engine,
+    template: Template,
+    columns: Mapping[str, object],
+    *,
+    rows: int,
+    learning: Learning,
+    now: float,
 ) -> list[Answer]:
     """Return an answer for each row. Raises ``RecordError`` for the first row that does not fit."""
     encoded, problems = encode_table(template, columns, rows=rows, absent="missing")
@@ -91,8 +103,9 @@ def ask_table(
         first = problems[0]
         message = f"row {first.row}, {first.message}"
         raise RecordError(first.code, message, hint=first.hint, field=first.field, row=first.row)
-    synthesizer = engine.synthesizer(template.template_id, conditions={}, now=now)
-    return synthesizer.ask_many(_queries(template, engine.knowledge(template.template_id).fingerprinter, encoded))
+    panel = engine.panel(template.template_id, conditions={}, now=now)
+    queries = _queries(template, engine.knowledge(template.template_id).fingerprinter, encoded)
+    return panel.ask_many(queries, weighing=learning.weighing(panel.synthesizer))
 
 
 def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, object]]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from fingerpost.elections.hiring import Hiring
 from fingerpost.errors import FingerpostError, UsageError
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import GROUP_BITS_SERVED_MAX
@@ -22,10 +23,10 @@ from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audi
 from fingerpost.node.emission import Emitted, Observations, build_packets
 from fingerpost.node.events import Event, FrameRefused, Refreshed, Unacknowledged
 from fingerpost.node.fetching import Fetching
-from fingerpost.node.groups import Group, GroupStatus
+from fingerpost.node.groups import Group, GroupStatus, status_of
 from fingerpost.node.haves import have_statement
 from fingerpost.node.holdings import Holdings, Taken, arrival
-from fingerpost.node.knowledge import Knowledge
+from fingerpost.node.knowledge import Knowledge, Panel
 from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
 from fingerpost.node.placement import Placement
@@ -207,19 +208,7 @@ class Engine:
 
     def group_status(self, template_id: TemplateId) -> tuple[GroupStatus, ...]:
         """Return each group of a template that this node holds, or of which it has something."""
-        inventory = self._holdings.inventory(template_id)
-        return tuple(
-            GroupStatus(
-                number=group.number,
-                holders=group.current,
-                holds=group.holds,
-                complete=group.complete,
-                packets=len(inventory.shelf(group.number)),
-                digest=inventory.shelf(group.number).root(),
-            )
-            for group in self.groups(template_id)
-            if group.holds or len(inventory.shelf(group.number))
-        )
+        return status_of(self.groups(template_id), self._holdings.inventory(template_id))
 
     def cells(self, template_id: TemplateId) -> list[int]:
         """Return the cells of a template in which this node keeps something, ascending."""
@@ -374,36 +363,48 @@ class Engine:
         self._holdings.expire(now)
         return self._holdings.knowledge(template_id).evidence(day=day_of(now))
 
-    def synthesizer(self, template_id: TemplateId, *, conditions: Mapping[str, object], now: float) -> Synthesizer:
-        """Return what answers from the live packets of a template; fitted once for as long as they stay the same.
+    def synthesizer(
+        self,
+        template_id: TemplateId,
+        *,
+        conditions: Mapping[str, object],
+        now: float,
+        cells: Sequence[int] | None = None,
+        ids: Sequence[bytes] | None = None,
+    ) -> Synthesizer:
+        """Return what answers from all live packets, those known in ``cells``, or those ``ids``, whoever emitted them.
 
-        Raises ``RecordError`` for conditions that the template does not have.
+        It is fitted once for as long as they stay the same. Raises ``RecordError`` for conditions that the template
+        does not have.
         """
         self._holdings.expire(now)
-        return self._holdings.knowledge(template_id).synthesizer(conditions=conditions, day=day_of(now))
+        knowledge, day = self.knowledge(template_id), day_of(now)
+        if cells is None and ids is None:
+            return knowledge.synthesizer(conditions=conditions, day=day)
+        packets, name = self._holdings.cache(template_id).choice(cells, ids)
+        return knowledge.synthesizer_of(packets, name=name, conditions=conditions, day=day)
 
-    def synthesizer_of_cells(
-        self, template_id: TemplateId, cells: Sequence[int], *, conditions: Mapping[str, object], now: float
-    ) -> Synthesizer:
-        """Return what answers from the packets known in some cells, kept or fetched."""
-        cache = self._holdings.cache(template_id)
-        return self._holdings.knowledge(template_id).synthesizer_of(
-            lambda: cache.in_cells(cells),
-            name=tuple((cell, cache.shelf(cell).root()) for cell in cells),
-            conditions=conditions,
-            day=day_of(now),
-        )
+    def panel(
+        self,
+        template_id: TemplateId,
+        *,
+        conditions: Mapping[str, object],
+        now: float,
+        cells: Sequence[int] | None = None,
+        ids: Sequence[bytes] | None = None,
+    ) -> Panel:
+        """Return what answers from the nodes elected: from all live packets, those in ``cells``, or those ``ids``."""
+        self._holdings.expire(now)
+        knowledge, day = self.knowledge(template_id), day_of(now)
+        if cells is None and ids is None:
+            return knowledge.panel(conditions=conditions, day=day)
+        packets, name = self._holdings.cache(template_id).choice(cells, ids)
+        return knowledge.panel_of(packets, name=name, conditions=conditions, day=day)
 
-    def synthesizer_of_packets(
-        self, template_id: TemplateId, ids: Sequence[bytes], *, conditions: Mapping[str, object], now: float
-    ) -> Synthesizer:
-        """Return what answers from the packets with these ids that are known, kept or fetched."""
-        return self._holdings.knowledge(template_id).synthesizer_of(
-            lambda: self._holdings.cache(template_id).packets(ids),
-            name=tuple(ids),
-            conditions=conditions,
-            day=day_of(now),
-        )
+    def hiring(self, template_id: TemplateId, *, now: float) -> Hiring:
+        """Return whom this node believes, given the live packets of a template."""
+        self._holdings.expire(now)
+        return self._holdings.knowledge(template_id).hiring(day=day_of(now))
 
     def packets_behind(self, template_id: TemplateId, evidence_digest: str, *, now: float) -> Packets:
         """Return the packets that a recent answer was made from, or all live ones of the template."""

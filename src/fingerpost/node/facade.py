@@ -14,7 +14,8 @@ from fingerpost.ids import NodeId, PublicKey
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.asking import Mode
 from fingerpost.node.network import Reach
-from fingerpost.node.runtime import AsyncNode, Confirmation, Emission
+from fingerpost.node.reports import Confirmation, Emission
+from fingerpost.node.runtime import AsyncNode
 from fingerpost.ports import Clock, Entropy
 from fingerpost.privacy.seal import KeyRing
 from fingerpost.template import Template

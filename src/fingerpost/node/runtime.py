@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +34,10 @@ from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.groups import GroupStatus
 from fingerpost.node.home import Home
+from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
+from fingerpost.node.reports import Confirmation, Emission
 from fingerpost.node.status import NodeStatus, Watch, read_status
 from fingerpost.node.subject_book import Forgotten, SubjectBook
 from fingerpost.packet import packet_ids
@@ -53,29 +55,6 @@ if TYPE_CHECKING:
 ANSWER_SECONDS_MAX = 10.0
 EMIT_ROWS_AT_ONCE = 8_192
 NEAREST_PACKETS = 1_024  # asked for in mode "direct"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emission:
-    """What a table turned into: ``packet_ids`` in row order (hex), rows left out, and bytes.
-
-    Every packet is durable here and at ``holders`` other holders. ``acknowledged`` says that this is enough for any two
-    of them, this node among them, to be lost for ever; if not, the node goes on handing them over.
-    """
-
-    packet_ids: tuple[str, ...]
-    problems: tuple[RowProblem, ...]
-    size_bytes: int
-    holders: int
-    acknowledged: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation:
-    """An answer met its outcome: the packet that says so, and -ln of the probability that the answer gave it."""
-
-    packet_id: str
-    log_loss: float | None
 
 
 class AsyncNode:
@@ -99,6 +78,7 @@ class AsyncNode:
         self._watch = watch
         self._book = book
         self._ring_file = ring_file
+        self._learning = Learning(watch.store, me=node_id(engine.public_key))
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
@@ -263,6 +243,7 @@ class AsyncNode:
             mode=chosen,
             nearest=nearest,
             conditions=conditions or {},
+            learning=self._learning,
             now=self._clock.now(),
         )
         return replace(answer, gathering=gathering)
@@ -277,7 +258,14 @@ class AsyncNode:
             return [await self.ask(row) for row in rows]
         self._read_keys()
         await self._refresh()
-        return asking.ask_table(self._engine, self._template, columns, rows=_row_count(columns), now=self._clock.now())
+        return asking.ask_table(
+            self._engine,
+            self._template,
+            columns,
+            rows=_row_count(columns),
+            learning=self._learning,
+            now=self._clock.now(),
+        )
 
     async def confirm(
         self,
@@ -287,9 +275,13 @@ class AsyncNode:
         outcome: object,
         action: object = None,
     ) -> Confirmation:
-        """Tell how the situation of an answer turned out: it becomes a packet like any other, and a score."""
+        """Tell how the situation of an answer turned out: it becomes a packet like any other, and a score.
+
+        If this node asked, the calculators behind the answer are trusted more or less from now on.
+        """
         packet_id = await self.emit(situation=situation, outcome=outcome, action=action)
-        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome))
+        learnt = self._learning.confirm(self._template, answer, outcome)
+        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome), learnt=learnt)
 
     async def forget(self, subject: object) -> Forgotten:
         """Withdraw every packet of this template that tells something about a subject, here and at all holders.
@@ -304,14 +296,8 @@ class AsyncNode:
             number = self._engine.put_out(self._template.template_id, recall.withdrawals, now=self._clock.now())
             self._book.done(recall)
             report = await self._report_of(number)
-        return Forgotten(
-            withdrawn=tuple(each.packet_id.hex() for each in recall.recalled),
-            shared=sum(each.subjects > 1 for each in recall.recalled),
-            kept=tuple(each.packet_id.hex() for each in recall.kept),
-            elsewhere=tuple(sorted({each.template_id.hex() for each in recall.elsewhere})),
-            holders=0 if report is None else report.holders,
-            acknowledged=isinstance(report, Acknowledged),
-        )
+        holders = 0 if report is None else report.holders
+        return recall.forgotten(holders=holders, acknowledged=isinstance(report, Acknowledged))
 
     async def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""

@@ -24,21 +24,6 @@ Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recall:
-    """What forgetting a subject comes to: withdrawals to put out, and the contributions that they name.
-
-    ``kept`` cannot be recalled (noise and randomised reports stay in sums); ``elsewhere`` are of other templates, which
-    this node does not serve now.
-    """
-
-    subject: bytes
-    withdrawals: Packets
-    recalled: tuple[Contribution, ...]
-    kept: tuple[Contribution, ...]
-    elsewhere: tuple[Contribution, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Forgotten:
     """What became of forgetting a subject: ids (hex) of packets that are withdrawn, durably here and at ``holders``.
 
@@ -52,6 +37,32 @@ class Forgotten:
     elsewhere: tuple[str, ...]
     holders: int
     acknowledged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """What forgetting a subject comes to: withdrawals to put out, and the contributions that they name.
+
+    ``kept`` cannot be recalled (noise and randomised reports stay in sums); ``elsewhere`` are of other templates, which
+    this node does not serve now.
+    """
+
+    subject: bytes
+    withdrawals: Packets
+    recalled: tuple[Contribution, ...]
+    kept: tuple[Contribution, ...]
+    elsewhere: tuple[Contribution, ...]
+
+    def forgotten(self, *, holders: int, acknowledged: bool) -> Forgotten:
+        """Return what became of it once the withdrawals are durable at so many holders."""
+        return Forgotten(
+            withdrawn=tuple(each.packet_id.hex() for each in self.recalled),
+            shared=sum(each.subjects > 1 for each in self.recalled),
+            kept=tuple(each.packet_id.hex() for each in self.kept),
+            elsewhere=tuple(sorted({each.template_id.hex() for each in self.elsewhere})),
+            holders=holders,
+            acknowledged=acknowledged,
+        )
 
 
 class SubjectBook:

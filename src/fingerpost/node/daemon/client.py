@@ -25,7 +25,7 @@ from fingerpost.node.daemon.messages import (
     read_error,
 )
 from fingerpost.node.emission import observation
-from fingerpost.node.runtime import Confirmation, Emission
+from fingerpost.node.reports import Confirmation, Emission
 from fingerpost.node.subject_book import Forgotten
 from fingerpost.packet import PACKET_DTYPE
 from fingerpost.synthesis.answer_reading import read_answer
@@ -193,8 +193,11 @@ class RemoteNode:
         row = {**situation, self._template.outcome.name: outcome}
         if self._template.action is not None:
             row[self._template.action.name] = action
-        found = self._client.post("/v1/emit", {"rows": [row], "template_id": self._id})
-        return Confirmation(packet_id=found["packet_ids"][0], log_loss=asking.log_loss(answer, outcome))
+        document = {"row": row, "answer": answer.as_dict(), "template_id": self._id}
+        found = self._client.post("/v1/confirm", document)
+        return Confirmation(
+            packet_id=found["packet_id"], log_loss=asking.log_loss(answer, outcome), learnt=found["learnt"]
+        )
 
     def forget(self, subject: object) -> Forgotten:
         """Withdraw every packet of the template that tells something about a subject."""

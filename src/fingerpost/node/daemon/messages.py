@@ -71,6 +71,12 @@ class Forget(AskOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     subject: str
 
 
+class Confirm(ReceiptOf, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An answer, and the row that its situation turned out to be: fields, outcome and action by name."""
+
+    row: dict[str, Any]
+
+
 class Find(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Packets by their ids (64 hex digits each)."""
 
