@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from fingerpost.synthesis import Answer, Query
 from fingerpost.synthesis.receipt import Receipt, make_receipt
 from fingerpost.template import DataClass, Template, encode_record, encode_table
 
+Mode = Literal["sync", "cells", "direct"]
+MODES = ", ".join(get_args(Mode))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
@@ -25,6 +29,23 @@ class Situation:
 
     query: Query
     cells: tuple[int, ...]
+
+
+def as_mode(name: str | None) -> Mode | None:
+    """Return a mode of asking by its name. Raises ``UsageError`` (``mode-unknown``)."""
+    if name is None or name in get_args(Mode):
+        return cast("Mode | None", name)
+    raise UsageError("mode-unknown", f"no mode of asking is called {name!r}", hint=f"there are: {MODES}")
+
+
+def require_follow(mode: Mode, *, follows: bool) -> None:
+    """Raise ``UsageError`` (``mode-follow``) when a node that keeps no more than its share is to answer alone."""
+    if mode == "sync" and not follows:
+        raise UsageError(
+            "mode-follow",
+            "this node keeps no more than its share of the template, so it cannot answer from its own packets alone",
+            hint='ask with mode "cells", or open the node with follow=True',
+        )
 
 
 def locate(
