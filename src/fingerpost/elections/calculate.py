@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from fingerpost.template import Template
 
 LEAKS = (0.0, 0.01, 0.05)  # share of every standing that goes back to the start at each confirmation
-LEAK_PRIORS = (0.8, 0.1, 0.1)
+LEAK_PRIORS = (0.9, 0.05, 0.05)
 VOTE_NATS_MAX = 6.0
 STANDING_MIN = 1e-12
 LEDGER_VERSION = 1

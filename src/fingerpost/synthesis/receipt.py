@@ -5,7 +5,8 @@ canonical template, the packets (512 bytes each, in order of their ids), the opt
 without its sentences. Up to ``whole_packets_max`` packets all of them are there and everything is derived again,
 settings included. Beyond, the packets nearest to the question are there: the pooled estimate follows from them and from
 the settings that the receipt states; intervals, totals and what other calculators said do not, and
-``Verification.whole`` is False. How much each calculator counts is stated in either case: it is the asker's experience.
+``Verification.whole`` is False. How much each calculator counts, and each packet where they did not count alike, is
+stated in either case: it is the asker's experience.
 
 Verifying shows that the answer follows from packets that their emitters signed. It cannot show that no packet was left
 out: that takes holders who attest what they hold.
@@ -33,7 +34,7 @@ from fingerpost.synthesis.kernel import KernelOptions, KernelSettings
 from fingerpost.template import Template, parse_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -52,13 +53,14 @@ HINT_DAMAGED = "Ask for the receipt again: this one was damaged or changed on it
 HINT_FALSE = "Do not rely on this answer: it does not follow from the packets in its receipt."
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a receipt file holds. Values are checked by ``verify_receipt``, not before."""
 
     template: bytes  # canonical
     packets: bytes
     options: dict[str, int | str | list[float]]
     claims: bytes  # the answer as canonical JSON
+    trust: bytes = b""  # of every packet, as little-endian doubles; empty where all count alike
 
     def to_bytes(self) -> bytes:
         """Return the content of a ``*.receipt`` file."""
@@ -110,15 +112,24 @@ class Verification:
 
 
 def make_receipt(
-    answer: Answer, packets: NDArray[Any], template: Template, *, options: KernelOptions | None = None
+    answer: Answer,
+    packets: NDArray[Any],
+    template: Template,
+    *,
+    options: KernelOptions | None = None,
+    trusted: Callable[[Evidence], Evidence] | None = None,
 ) -> Receipt:
     """Return the receipt of ``answer``, given the packets (``PACKET_DTYPE``) and options that it was made with.
+
+    ``trusted`` says how much each packet counted, where they did not count alike.
 
     More packets than those are harmless as long as they could not have been used.
 
     :raises ReceiptError: when the answer does not follow from these packets, or rests on none.
     """
     evidence = Evidence.from_packets(packets, template)
+    if trusted is not None:
+        evidence = trusted(evidence)
     used = _synthesizer(evidence, template, answer, options or KernelOptions(), settings=None)
     if used.evidence_digest != answer.evidence_digest:
         raise ReceiptError(
@@ -140,6 +151,7 @@ def make_receipt(
         packets=chosen.tobytes(),
         options=_plain_options(used.options),
         claims=_canonical(_claims(answer)),
+        trust=b"" if used.evidence.trust is None else used.evidence.trust[np.sort(rows)].astype("<f8").tobytes(),
     )
     verify_receipt(receipt)
     return receipt
@@ -156,15 +168,19 @@ def verify_receipt(receipt: Receipt | bytes) -> Verification:
     claims = _read_claims(known.claims)
     options = _options(known.options)
     try:
-        return _verify(claims, packets, template, options)
+        return _verify(claims, packets, template, options, known.trust)
     except ReceiptError:
         raise
     except (FingerpostError, *NONSENSE) as error:
         raise ReceiptError("receipt-claims", f"the answer in the receipt makes no sense: {error}") from None
 
 
-def _verify(claims: dict[str, Any], packets: NDArray[Any], template: Template, options: KernelOptions) -> Verification:
+def _verify(
+    claims: dict[str, Any], packets: NDArray[Any], template: Template, options: KernelOptions, trust: bytes
+) -> Verification:
     evidence = Evidence.from_packets(packets, template)
+    if trust:
+        evidence = evidence.trusted(np.frombuffer(trust, "<f8").astype(np.float64))
     query = _query(claims["query"])
     day, conditions = claims["day"], claims["conditions"]
     if not isinstance(day, int) or not 0 <= day <= 2 * EPOCH_DAY_MAX:
