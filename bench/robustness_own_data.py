@@ -153,10 +153,10 @@ def regret(found: SiteSet, draws: list[Draw]) -> Figure:
 
 
 def prequential(found: SiteSet, draw: Draw, rows: NDArray[np.int64]) -> tuple[float, float]:
-    """Return the total losses of the mixture and of going alone, over all rounds.
+    """Return the total losses of the mixture and of going alone, over all rounds in which going alone has an answer.
 
-    Going alone is kernel ridge on the rows confirmed so far, whether or not the panel's own ``alone`` was awake, and
-    equal odds as long as there are too few for that.
+    Going alone is kernel ridge on the rows confirmed so far, whether or not the panel's own ``alone`` was awake for the
+    question; with fewer than ``OWN_RECORDS_MIN`` it has no answer.
     """
     asker = node_id(_key(draw.asker).tobytes())
     ledger: Ledger | None = None
@@ -168,10 +168,8 @@ def prequential(found: SiteSet, draw: Draw, rows: NDArray[np.int64]) -> tuple[fl
         (answer,) = pool.ask_many(queries, weighing=weigh(ledger, panel, asker=asker))
         if answer.calculation is None:
             raise AssertionError("the answer was mixed")
-        mixture += mean_loss([answer], codes)
-        if place < OWN_RECORDS_MIN:
-            alone += math.log(len(answer.levels))
-        else:
+        if place >= OWN_RECORDS_MIN:
+            mixture += mean_loss([answer], codes)
             by_itself = Synthesizer(evidence_of(found, rows[:place]), found.template, day=DAY)
             alone += mean_loss(by_itself.ask_many(queries), codes)
         if ledger is None:

@@ -28,9 +28,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fingerpost.errors import UsageError
-from fingerpost.synthesis.calculators import PROBABILITY_MIN, number_loss
+from fingerpost.synthesis.calculators import ALONE, PROBABILITY_MIN, number_loss
 from fingerpost.synthesis.panel import Weighing, pool_range
-from fingerpost.synthesis.shipped_calculators import ALONE
 from fingerpost.template import CategoryOutcomeField, outcome_code
 
 if TYPE_CHECKING:

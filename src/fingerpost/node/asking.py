@@ -40,7 +40,7 @@ def locate(
     Raises ``RecordError`` for a value that does not fit the template.
     """
     encoded = encode_record(template, situation)[None, :]
-    fingerprinter = engine.fingerprinter(template.template_id)
+    fingerprinter = engine.knowledge(template.template_id).fingerprinter
     (query,) = _queries(template, fingerprinter, encoded)
     costs = fingerprinter.flip_costs(encoded)[0]
     likely = likely_cells(query.fingerprint, template, count=cells, flip_costs=costs)
@@ -88,7 +88,7 @@ def ask_table(
         message = f"row {first.row}, {first.message}"
         raise RecordError(first.code, message, hint=first.hint, field=first.field, row=first.row)
     panel = engine.panel(template.template_id, conditions={}, now=now)
-    queries = _queries(template, engine.fingerprinter(template.template_id), encoded)
+    queries = _queries(template, engine.knowledge(template.template_id).fingerprinter, encoded)
     return _answers(panel, queries, learning)
 
 
@@ -111,7 +111,14 @@ def require_direct_allowed(template: Template, *, tells_situation: bool) -> None
 def receipt(engine: Engine, template: Template, answer: Answer, *, learning: Learning, now: float) -> Receipt:
     """Return the evidence of an answer. Raises ``ReceiptError`` when the packets or the trust in them have changed."""
     packets = engine.packets_behind(template.template_id, answer.evidence_digest, now=now)
-    return make_receipt(answer, packets, template, trusted=lambda found: learning.trusted(found, day=answer.day))
+    readable = engine.knowledge(template.template_id).readable(packets)
+    return make_receipt(
+        answer,
+        packets[readable.rows],
+        template,
+        secrets=readable.secrets,
+        trusted=lambda found: learning.trusted(found, day=answer.day),
+    )
 
 
 def outcomes_of_questions(
@@ -120,7 +127,7 @@ def outcomes_of_questions(
     """Return those of some observations that say how a situation turned out that was asked about before."""
     if not learning.waits:
         return []
-    fingerprints = engine.fingerprinter(template.template_id).fingerprints(observations.encoded)
+    fingerprints = engine.knowledge(template.template_id).fingerprinter.fingerprints(observations.encoded)
     said = [(one.tobytes(), learning.calculation_of(one.tobytes())) for one in fingerprints]
     return [
         (fingerprint, calculation, outcome_value(template, observations.outcomes[row]))

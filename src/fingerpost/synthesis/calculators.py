@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from fingerpost.synthesis.kernel import FittedKernel, KernelOptions
 
 CALCULATORS_GROUP = "fingerpost.calculators"
+ALONE = "alone"  # the calculator that asks nobody
+ALONE_RECORDS_MIN = 20  # of its own: below, left-out packets cannot say how sure it may be (their 5 % quantile)
 OWN_RECORDS_MIN = 5  # fewer cannot rule out a coin toss at 95 %, however unanimous: see ``_abstention``
 CONTROLS_MAX = 128
 CONTROLS_WORTH = 32.0  # records of the asker's own that others' packets are worth: few own ones never vote alone
@@ -96,6 +98,11 @@ class Pool:
     def has_own(self) -> bool:
         """Whether the asker has enough packets of its own to learn from."""
         return float(self.evidence.records[self.own].sum()) >= OWN_RECORDS_MIN and len(self.own_rows) > 1
+
+    @cached_property
+    def stands_alone(self) -> bool:
+        """Whether the asker's own packets are enough to say how sure they may be, before any answer was confirmed."""
+        return float(self.evidence.records[self.own].sum()) >= ALONE_RECORDS_MIN
 
     @cached_property
     def judged(self) -> NDArray[np.int64]:

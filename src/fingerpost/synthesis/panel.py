@@ -17,7 +17,7 @@ import numpy as np
 
 from fingerpost.errors import UsageError
 from fingerpost.synthesis.answer import Calculation, CalculatorShare, LevelEstimate, NumberEstimate
-from fingerpost.synthesis.calculators import check_forecast, losses
+from fingerpost.synthesis.calculators import ALONE, check_forecast, losses
 from fingerpost.synthesis.intervals import NORMAL_95
 from fingerpost.template import CategoryOutcomeField
 
@@ -87,6 +87,8 @@ class Panel:
             return {name: float(self._pool.judged_worth @ np.nan_to_num(found)) for name, found in lost.items()}
         found = {}
         for name, each in lost.items():
+            if name == ALONE and not self._pool.stands_alone:
+                continue
             apart = self._pool.judged_worth * np.where(np.isnan(each), 0.0, each - usual)
             total, error = float(apart.sum()), float(np.sqrt((apart**2).sum()))
             found[name] = min(total + error, 0.0) if total < 0 else total
@@ -122,6 +124,8 @@ class Panel:
             for name, fitted in self._fitted.items()
             if name in weighing.standings
         }
+        if ALONE in forecasts and not weighing.confirmations and not self._pool.stands_alone:
+            forecasts[ALONE] = None  # Nothing has corrected it yet, and it cannot correct itself.
         return [self._mixed(answer, row, forecasts, weighing) for row, answer in enumerate(answers)]
 
     @cached_property

@@ -10,7 +10,7 @@ import numpy as np
 from fingerpost.fingerprint import sketch_values
 from fingerpost.synthesis import _search
 from fingerpost.synthesis._site_kernel import fit_sites
-from fingerpost.synthesis.calculators import Forecast, Questions
+from fingerpost.synthesis.calculators import ALONE, Forecast, Questions
 from fingerpost.synthesis.kernel import fit, left_out_near
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from fingerpost.synthesis.calculators import Calculator, FittedCalculator, Pool
     from fingerpost.synthesis.kernel import FittedKernel
 
-ALONE = "alone"  # what the asker would forecast without the network
-ALONE_RECORDS_MIN = 20  # of its own: below, left-out packets cannot say how sure it may be (their 5 % quantile)
 USUAL_RECORDS = 4.0  # what the pool's usual outcome is worth beside the asker's own records
 
 
@@ -45,7 +43,7 @@ class OwnKernel:
     def fit(self, pool: Pool) -> FittedCalculator | None:
         """Fit to own packets; None where there are too few."""
         rows = pool.own_rows
-        if not pool.has_own or float(pool.evidence.records[rows].sum()) < ALONE_RECORDS_MIN:
+        if not pool.has_own:
             return None
         evidence = pool.evidence.subset(rows)
         sketches = pool.fitted.settings.family == "sketch"

@@ -13,7 +13,8 @@ from fingerpost.errors import ReceiptError, UsageError
 from fingerpost.ids import node_id
 from fingerpost.synthesis import Answer, Evidence, KernelOptions, Synthesizer, Weighing, make_receipt, verify_receipt
 from fingerpost.synthesis.answer_reading import read_answer
-from fingerpost.synthesis.shipped_calculators import ALONE, shipped_calculators
+from fingerpost.synthesis.calculators import ALONE
+from fingerpost.synthesis.shipped_calculators import shipped_calculators
 from fingerpost.template import Template
 from tests.unit.synthesis import worlds
 from tests.unit.synthesis.test_receipt import changed, code_of
