@@ -78,10 +78,11 @@ class AsyncNode:
         self._watch = watch
         self._book = book
         self._ring_file = ring_file
-        self._learning = Learning(watch.store, me=node_id(engine.public_key))
+        self._learning = Learning(watch.store, template, me=node_id(engine.public_key))
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
+        self._closed = False
 
     @classmethod
     async def open(
@@ -279,9 +280,12 @@ class AsyncNode:
 
         If this node asked, the calculators behind the answer are trusted more or less from now on.
         """
-        packet_id = await self.emit(situation=situation, outcome=outcome, action=action)
-        learnt = self._learning.confirm(self._template, answer, outcome)
-        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome), learnt=learnt)
+        require_emittable(self._template)
+        one = observation(self._template, situation, outcome=outcome, action=action)
+        emission = await self._emit(one, confirmed=[(answer.query.fingerprint, answer.calculation, outcome)])
+        return Confirmation(
+            packet_id=emission.packet_ids[0], log_loss=asking.log_loss(answer, outcome), learnt=emission.learnt > 0
+        )
 
     async def forget(self, subject: object) -> Forgotten:
         """Withdraw every packet of this template that tells something about a subject, here and at all holders.
@@ -301,7 +305,8 @@ class AsyncNode:
 
     async def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""
-        return asking.receipt(self._engine, self._template, answer, now=self._clock.now())
+        now = self._clock.now()
+        return asking.receipt(self._engine, self._template, answer, learning=self._learning, now=now)
 
     async def find_packets(self, ids: Sequence[str]) -> npt.NDArray[np.void]:
         """Return the live packets with these ids (64 hex digits each), in their order, without those not here."""
@@ -354,6 +359,9 @@ class AsyncNode:
         """Leave the network and close the store; calling it twice is harmless."""
         if self._connection is not None:
             await self._connection.close()
+        if not self._closed:
+            self._closed = True
+            self._learning.close()
         self._watch.store.close()
 
     async def __aenter__(self) -> AsyncNode:
@@ -368,7 +376,12 @@ class AsyncNode:
         *,
         problems: Sequence[RowProblem] = (),
         progress: Callable[[int, int], None] | None = None,
+        confirmed: asking.Outcomes = (),
     ) -> Emission:
+        outcomes = confirmed or asking.outcomes_of_questions(
+            self._engine, self._template, observations, learning=self._learning
+        )
+        known = asking.evidence_before(self._engine, self._template, outcomes, now=self._clock.now())
         ids: list[str] = [""] * len(observations)
         size_bytes, reports = 0, []
         if self._connection is not None:
@@ -394,6 +407,7 @@ class AsyncNode:
             size_bytes=size_bytes,
             holders=min((0 if report is None else report.holders for report in reports), default=0),
             acknowledged=bool(reports) and all(isinstance(report, Acknowledged) for report in reports),
+            learnt=asking.learn(outcomes, known, learning=self._learning, now=self._clock.now()),
         )
 
     async def _report_of(self, number: int) -> Acknowledged | Unacknowledged | None:
