@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.carrier.base import Address
-from fingerpost.errors import NetworkError, RecordError, TableError
+from fingerpost.errors import NetworkError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
@@ -25,10 +25,12 @@ from fingerpost.node.connection import Connection
 from fingerpost.node.consortium import RingFile
 from fingerpost.node.emission import (
     Observations,
+    first_problem,
     observation,
     observations_of_table,
     require_emittable,
     require_subject_column,
+    row_count,
 )
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
@@ -203,10 +205,10 @@ class AsyncNode:
         """
         require_emittable(self._template)
         self._read_keys()
-        rows = _row_count(columns)
+        rows = row_count(columns)
         all_rows, problems = observations_of_table(self._template, columns, rows=rows)
         if problems and not skip_bad_rows:
-            raise _first_problem(problems, rows)
+            raise first_problem(problems, rows)
         bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
         if subject_column is not None:
             require_subject_column(self._template, columns, subject_column)
@@ -255,7 +257,7 @@ class AsyncNode:
         The modes are those that ``ask`` takes by itself. Raises ``RecordError`` for the first row that does not fit.
         """
         if not self._follow:
-            rows = asking.rows_of(columns, rows=_row_count(columns))
+            rows = asking.rows_of(columns, rows=row_count(columns))
             return [await self.ask(row) for row in rows]
         self._read_keys()
         await self._refresh()
@@ -263,7 +265,7 @@ class AsyncNode:
             self._engine,
             self._template,
             columns,
-            rows=_row_count(columns),
+            rows=row_count(columns),
             learning=self._learning,
             now=self._clock.now(),
         )
@@ -492,20 +494,3 @@ class AsyncNode:
         )
         await self._connection.open(state=state)
         await self._refresh()
-
-
-def _row_count(columns: Mapping[str, object]) -> int:
-    if not columns:
-        raise TableError("table-empty", "a table without columns has nothing to tell")
-    return len(next(iter(columns.values())))  # type: ignore[arg-type]
-
-
-def _first_problem(problems: Sequence[RowProblem], rows: int) -> RecordError:
-    first, bad = problems[0], len({problem.row for problem in problems})
-    return RecordError(
-        first.code,
-        f"row {first.row}, {first.message} ({bad} of {rows} rows have a problem; nothing was written)",
-        hint=first.hint,
-        field=first.field,
-        row=first.row,
-    )
