@@ -55,7 +55,7 @@ def _election(election: Election) -> list[str]:
             f"{_count(others, 'other node')} tell more than luck would and {_was(election.refused)} refused."
         )
     elif others == 1:
-        found = "You have too few outcomes of your own to measure the other node by, and there is none to compare it with."
+        found = "You have too few outcomes of your own to measure the other node by, and none to compare it with."
     else:
         found = (
             "You have too few outcomes of your own to measure others by. They were compared with each other: of "
