@@ -1,1 +1,1 @@
-"""Elections: which nodes an asker believes, and why."""
+"""Elections: whom to hire, which calculation to trust, which outcome survives. Pure: evidence in, weights out."""

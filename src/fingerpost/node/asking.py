@@ -13,6 +13,7 @@ from fingerpost.errors import RecordError, UsageError
 from fingerpost.fingerprint import Fingerprinter, likely_cells
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.engine import Engine
+from fingerpost.node.learning import Learning
 from fingerpost.synthesis import Answer, Query
 from fingerpost.synthesis.receipt import Receipt, make_receipt
 from fingerpost.template import DataClass, Template, encode_record, encode_table
@@ -34,7 +35,7 @@ def locate(
     Raises ``RecordError`` for a value that does not fit the template.
     """
     encoded = encode_record(template, situation)[None, :]
-    fingerprinter = engine.fingerprinter(template.template_id)
+    fingerprinter = engine.knowledge(template.template_id).fingerprinter
     (query,) = _queries(template, fingerprinter, encoded)
     costs = fingerprinter.flip_costs(encoded)[0]
     likely = likely_cells(query.fingerprint, template, count=cells, flip_costs=costs)
@@ -49,11 +50,13 @@ def answer(
     mode: str,
     nearest: Sequence[bytes] = (),
     conditions: Mapping[str, object],
+    learning: Learning,
     now: float,
 ) -> Answer:
     """Return the answer from the nodes elected and what is here of theirs by now.
 
-    These are all their packets, those of the situation's cells, or the nearest ones.
+    These are all their packets, those of the situation's cells, or the nearest ones. The answer is mixed from several
+    calculators, each as much as ``learning`` trusts it.
     """
     if mode == "cells":
         panel = engine.panel(template.template_id, cells=situation.cells, conditions=conditions, now=now)
@@ -61,11 +64,17 @@ def answer(
         panel = engine.panel(template.template_id, ids=nearest, conditions=conditions, now=now)
     else:
         panel = engine.panel(template.template_id, conditions=conditions, now=now)
-    return panel.ask_many([situation.query])[0]
+    return panel.ask_many([situation.query], weighing=learning.weighing(panel.synthesizer))[0]
 
 
 def ask_table(
-    engine: Engine, template: Template, columns: Mapping[str, object], *, rows: int, now: float
+    engine: Engine,
+    template: Template,
+    columns: Mapping[str, object],
+    *,
+    rows: int,
+    learning: Learning,
+    now: float,
 ) -> list[Answer]:
     """Return an answer for each row. Raises ``RecordError`` for the first row that does not fit."""
     encoded, problems = encode_table(template, columns, rows=rows, absent="missing")
@@ -74,7 +83,8 @@ def ask_table(
         message = f"row {first.row}, {first.message}"
         raise RecordError(first.code, message, hint=first.hint, field=first.field, row=first.row)
     panel = engine.panel(template.template_id, conditions={}, now=now)
-    return panel.ask_many(_queries(template, engine.fingerprinter(template.template_id), encoded))
+    queries = _queries(template, engine.knowledge(template.template_id).fingerprinter, encoded)
+    return panel.ask_many(queries, weighing=learning.weighing(panel.synthesizer))
 
 
 def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, object]]:
@@ -96,7 +106,8 @@ def require_direct_allowed(template: Template, *, tells_situation: bool) -> None
 def receipt(engine: Engine, template: Template, answer: Answer, *, now: float) -> Receipt:
     """Return the evidence of an answer. Raises ``ReceiptError`` when the packets have changed since."""
     packets = engine.packets_behind(template.template_id, answer.evidence_digest, now=now)
-    return make_receipt(answer, packets, template)
+    readable = engine.knowledge(template.template_id).readable(packets)
+    return make_receipt(answer, packets[readable.rows], template, secrets=readable.secrets)
 
 
 def log_loss(answer: Answer, outcome: object) -> float | None:

@@ -44,6 +44,7 @@ class CellCache:
             self._packets.clear()
             self._cells.clear()
             self._shelves.clear()
+            self._withdrawn.clear()
         self._version += 1
         for row, packet_id in enumerate(ids):
             key = packet_id.tobytes()
@@ -74,6 +75,24 @@ class CellCache:
         if stored:
             parts.append(self._store.get(np.frombuffer(b"".join(stored), np.uint8).reshape(-1, PACKET_ID_SIZE_BYTES)))
         return np.concatenate(parts)
+
+    def lasting(self, ids: Iterable[bytes], *, beside: Iterable[bytes], day: int) -> set[bytes]:
+        """Return those of these ids that are known, outlive ``day``, and that nothing known here ends.
+
+        A packet is ended by a withdrawal, a withdrawal by another of the same packet among the ids ``beside``.
+        """
+        packets, others = self.packets(ids), self.packets(beside)
+        known = packet_ids(packets)
+        standing = {withdrawal_key(each.tobytes()) for each in others[others["kind"] == Kind.WITHDRAWAL]}
+        lasting = set()
+        for packet, packet_id, end in zip(packets, known, end_days(packets).tolist(), strict=True):
+            key = packet["emitter"].tobytes() + packet_id.tobytes()
+            ended = key in self._withdrawn or (
+                packet["kind"] == Kind.WITHDRAWAL and withdrawal_key(packet.tobytes()) in standing
+            )
+            if end > day and not ended:
+                lasting.add(packet_id.tobytes())
+        return lasting
 
     def in_cells(self, cells: Iterable[int]) -> Packets:
         """Return the packets that are known in some cells."""

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from fingerpost.elections.hiring import Hiring
 from fingerpost.errors import FingerpostError, UsageError
-from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import GROUP_BITS_SERVED_MAX
 from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audit
@@ -27,7 +26,7 @@ from fingerpost.node.fetching import Fetching
 from fingerpost.node.groups import Group, GroupStatus, status_of
 from fingerpost.node.haves import have_statement
 from fingerpost.node.holdings import Holdings, Taken, arrival
-from fingerpost.node.knowledge import Panel
+from fingerpost.node.knowledge import Knowledge, Panel
 from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
 from fingerpost.node.placement import Placement
@@ -200,6 +199,10 @@ class Engine:
             key = template.template_id, number
             self._groups[key] = Group(template_id=template.template_id, number=number, audit_at=audit_at)
 
+    def knowledge(self, template_id: TemplateId) -> Knowledge:
+        """Return what a template's packets say here, and what they are sealed and opened with."""
+        return self._holdings.knowledge(template_id)
+
     def template(self, template_id: TemplateId) -> Template:
         """Return a template that is served. Raises ``UsageError`` (``template-not-served``)."""
         return self._holdings.template(template_id)
@@ -247,9 +250,15 @@ class Engine:
         then nothing was stored.
         """
         template, day = self.template(template_id), day_of(now)
-        fingerprinter = self.fingerprinter(template_id)
+        knowledge = self.knowledge(template_id)
         packets, rows = build_packets(
-            template, fingerprinter, observations, signer=self._signer, day=day, entropy=self._entropy
+            template,
+            knowledge.fingerprinter,
+            observations,
+            signer=self._signer,
+            day=day,
+            entropy=self._entropy,
+            seals=knowledge.seals,
         )
         return Emitted(number=self._put_out(template_id, packets, now), packets=packets, rows=rows)
 
@@ -337,38 +346,31 @@ class Engine:
         """Return the oldest event that was not returned yet, or None."""
         return self._events.popleft() if self._events else None
 
-    def fingerprinter(self, template_id: TemplateId) -> Fingerprinter:
-        """Return the projection of a template, made once."""
-        return self._holdings.knowledge(template_id).fingerprinter
-
     def evidence(self, template_id: TemplateId, *, now: float) -> Evidence:
         """Return the live packets of a template as columns; built anew only after the store changed."""
         self._holdings.expire(now)
         return self._holdings.knowledge(template_id).evidence(day=day_of(now))
 
-    def synthesizer(self, template_id: TemplateId, *, conditions: Mapping[str, object], now: float) -> Synthesizer:
-        """Return what answers from the live packets of a template; fitted once for as long as they stay the same.
+    def synthesizer(
+        self,
+        template_id: TemplateId,
+        *,
+        conditions: Mapping[str, object],
+        now: float,
+        cells: Sequence[int] | None = None,
+        ids: Sequence[bytes] | None = None,
+    ) -> Synthesizer:
+        """Return what answers from all live packets, those known in ``cells``, or those ``ids``, whoever emitted them.
 
-        Raises ``RecordError`` for conditions that the template does not have.
+        It is fitted once for as long as they stay the same. Raises ``RecordError`` for conditions that the template
+        does not have.
         """
         self._holdings.expire(now)
-        return self._holdings.knowledge(template_id).synthesizer(conditions=conditions, day=day_of(now))
-
-    def synthesizer_of_cells(
-        self, template_id: TemplateId, cells: Sequence[int], *, conditions: Mapping[str, object], now: float
-    ) -> Synthesizer:
-        """Return what answers from the packets known in some cells, kept or fetched."""
-        packets, name = self._holdings.cache(template_id).choice(cells, None)
-        knowledge = self._holdings.knowledge(template_id)
-        return knowledge.synthesizer_of(packets, name=name, conditions=conditions, day=day_of(now))
-
-    def synthesizer_of_packets(
-        self, template_id: TemplateId, ids: Sequence[bytes], *, conditions: Mapping[str, object], now: float
-    ) -> Synthesizer:
-        """Return what answers from the packets with these ids that are known, kept or fetched."""
-        packets, name = self._holdings.cache(template_id).choice(None, ids)
-        knowledge = self._holdings.knowledge(template_id)
-        return knowledge.synthesizer_of(packets, name=name, conditions=conditions, day=day_of(now))
+        knowledge, day = self.knowledge(template_id), day_of(now)
+        if cells is None and ids is None:
+            return knowledge.synthesizer(conditions=conditions, day=day)
+        packets, name = self._holdings.cache(template_id).choice(cells, ids)
+        return knowledge.synthesizer_of(packets, name=name, conditions=conditions, day=day)
 
     def panel(
         self,
@@ -381,7 +383,7 @@ class Engine:
     ) -> Panel:
         """Return what answers from the nodes elected: from all live packets, those in ``cells``, or those ``ids``."""
         self._holdings.expire(now)
-        knowledge, day = self._holdings.knowledge(template_id), day_of(now)
+        knowledge, day = self.knowledge(template_id), day_of(now)
         if cells is None and ids is None:
             return knowledge.panel(conditions=conditions, day=day)
         packets, name = self._holdings.cache(template_id).choice(cells, ids)

@@ -12,9 +12,11 @@ from fingerpost.elections.hire import Elector
 from fingerpost.elections.hiring import Hiring, election_of
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import NodeId
-from fingerpost.packet import PACKET_DTYPE, packet_ids
+from fingerpost.node.admission import Refusal, judge_contents
+from fingerpost.packet import PACKET_DTYPE, packet_ids, sealed_rows
+from fingerpost.privacy.seal import KeyRing, Opened, Seals
 from fingerpost.store.base import PacketStore
-from fingerpost.synthesis import Answer, Election, Query, Synthesizer
+from fingerpost.synthesis import Answer, Election, Query, Synthesizer, Weighing
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.template import Template, condition_codes
 
@@ -29,9 +31,10 @@ class Panel:
     synthesizer: Synthesizer
     election: Election
 
-    def ask_many(self, queries: Sequence[Query]) -> list[Answer]:
-        """Answer many questions; every answer says how its nodes were elected."""
-        return [replace(answer, election=self.election) for answer in self.synthesizer.ask_many(queries)]
+    def ask_many(self, queries: Sequence[Query], *, weighing: Weighing | None) -> list[Answer]:
+        """Answer many questions; every answer says how its nodes were elected, and is mixed by ``weighing``."""
+        answers = self.synthesizer.ask_many(queries, weighing=weighing)
+        return [replace(answer, election=self.election) for answer in answers]
 
 
 class Knowledge:
@@ -47,6 +50,7 @@ class Knowledge:
         self._store = store
         self._template = template
         self._released = released
+        self._seals = Seals(None)
         self._fingerprinter: Fingerprinter | None = None
         self._evidence: tuple[tuple[int, int], Evidence] | None = None
         self._synthesizers: dict[tuple[int, tuple[int, ...]], tuple[Evidence, Synthesizer]] = {}
@@ -63,6 +67,29 @@ class Knowledge:
             self._fingerprinter = Fingerprinter(self._template)
         return self._fingerprinter
 
+    @property
+    def seals(self) -> Seals:
+        """What seals and opens packets of the template here."""
+        return self._seals
+
+    def use_keys(self, ring: KeyRing | None) -> None:
+        """Seal and open with these keys of the template's consortium from now on; without any when it is None."""
+        if ring != self._seals.ring:
+            self._seals = Seals(ring)
+            self._evidence = self._passing = self._hiring = None
+            self._synthesizers.clear()
+            self._panels.clear()
+
+    def readable(self, packets: npt.NDArray[np.void]) -> Opened:
+        """Return what packets say that can be read here: sealed ones with a key here, and contents that fit."""
+        opened = self._seals.open(packets)
+        sealed = sealed_rows(packets[opened.rows])
+        if not sealed.any():
+            return opened
+        fits = ~sealed
+        fits[sealed] = judge_contents(opened.packets[sealed], self._template) == Refusal.WELCOME
+        return Opened(packets=opened.packets[fits], rows=opened.rows[fits], secrets=opened.secrets[fits])
+
     def packets(self) -> npt.NDArray[np.void]:
         """Return the live packets."""
         blocks = list(self._store.scan(self._template.template_id))
@@ -72,7 +99,7 @@ class Knowledge:
         """Return the live packets that may be answered from, as columns; built anew only when they may have changed."""
         state = self._store.generation, 0 if self._released is None else day
         if self._evidence is None or self._evidence[0] != state:
-            self._evidence = state, Evidence.from_packets(self._of_answers(self.packets(), day), self._template)
+            self._evidence = state, self._evidence_of(self._of_answers(self.packets(), day))
         return self._evidence[1]
 
     def synthesizer(self, *, conditions: Mapping[str, object], day: int) -> Synthesizer:
@@ -99,7 +126,7 @@ class Knowledge:
         key = name, day, tuple(condition_codes(self._template, conditions))
         if self._passing is None or self._passing[0] != key:
             chosen = self._of_answers(packets(), day)
-            evidence = Evidence.from_packets(chosen, self._template)
+            evidence = self._evidence_of(chosen)
             synthesizer = Synthesizer(evidence, self._template, day=day, conditions=conditions)
             self._passing = key, synthesizer, chosen
         return self._passing[1]
@@ -132,7 +159,7 @@ class Knowledge:
         if known is not None and known[0] is chosen:
             return known[1]
         behind = self._of_answers(np.concatenate([self.packets(), self._passing_packets()]), day)
-        hiring = self._elector.read(Evidence.from_packets(behind, self._template))
+        hiring = self._elector.read(self._evidence_of(behind))
         self._hiring = None
         return self._panel(key, chosen, hiring, conditions=conditions, day=day)
 
@@ -170,6 +197,12 @@ class Knowledge:
 
     def _passing_packets(self) -> npt.NDArray[np.void]:
         return np.zeros(0, PACKET_DTYPE) if self._passing is None else self._passing[2]
+
+    def _evidence_of(self, packets: npt.NDArray[np.void]) -> Evidence:
+        if not sealed_rows(packets).any():
+            return Evidence.from_packets(packets, self._template)
+        readable = self.readable(packets)
+        return Evidence.from_packets(readable.packets, self._template, packet_ids=packet_ids(packets[readable.rows]))
 
     def _of_answers(self, packets: npt.NDArray[np.void], day: int) -> npt.NDArray[np.void]:
         return packets if self._released is None else packets[self._released(packets, day)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -21,15 +21,20 @@ from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
 from fingerpost.node.connection import Connection
+from fingerpost.node.consortium import RingFile
 from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.groups import GroupStatus
+from fingerpost.node.home import Home
+from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
+from fingerpost.node.reports import Confirmation, Emission
 from fingerpost.node.status import NodeStatus, Watch, read_status
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy, day_of
+from fingerpost.privacy.seal import KeyRing
 from fingerpost.store.retention import compaction_due
 from fingerpost.synthesis.answer import Gathering
 from fingerpost.system import SystemClock, SystemEntropy
@@ -47,29 +52,6 @@ Mode = Literal["sync", "cells", "direct"]
 MODES = ", ".join(get_args(Mode))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emission:
-    """What a table turned into: ``packet_ids`` in row order (hex), rows left out, and bytes.
-
-    Every packet is durable here and at ``holders`` other holders. ``acknowledged`` says that this is enough for any two
-    of them, this node among them, to be lost for ever; if not, the node goes on handing them over.
-    """
-
-    packet_ids: tuple[str, ...]
-    problems: tuple[RowProblem, ...]
-    size_bytes: int
-    holders: int
-    acknowledged: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation:
-    """An answer met its outcome: the packet that says so, and -ln of the probability that the answer gave it."""
-
-    packet_id: str
-    log_loss: float | None
-
-
 class AsyncNode:
     """One participant: it emits outcomes as signed packets and answers questions from everybody's packets."""
 
@@ -81,12 +63,15 @@ class AsyncNode:
         clock: Clock,
         follow: bool,
         watch: Watch,
+        ring_file: RingFile | None = None,
     ) -> None:
         self._engine = engine
         self._follow = follow
         self._template = template
         self._clock = clock
         self._watch = watch
+        self._ring_file = ring_file
+        self._learning = Learning(watch.store, me=node_id(engine.public_key))
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
@@ -101,11 +86,13 @@ class AsyncNode:
         follow: bool = True,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
+        keys: KeyRing | None = None,
     ) -> AsyncNode:
         """Open a node on ``home``, or in memory only when there is none, and join ``network`` if one is given.
 
         With ``follow`` the node keeps every packet of the template, and answers from them without telling anybody what
         it asks; else it keeps its own packets and its share of those of others. A home without an identity gets one.
+        Under the profile consortium ``keys`` seal and open packets, those of the home where there are none.
         Raises ``TemplateError``, ``KeyFileError`` and ``StoreError``.
         """
         clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
@@ -121,8 +108,11 @@ class AsyncNode:
             organisation="" if network is None else network.organisation(PublicKey(signer.public_key)),
         )
         engine.serve(value, follow=follow)
-        node = cls(engine, value, clock=clock, follow=follow, watch=Watch(store=store))
+        ring_file = None if root is None or keys is not None else RingFile(Home(root), value.template_id)
+        node = cls(engine, value, clock=clock, follow=follow, watch=Watch(store=store), ring_file=ring_file)
         try:
+            engine.knowledge(value.template_id).use_keys(keys)
+            node._read_keys()
             if network is not None:
                 state = None if root is None else root / "directory"
                 await node._join(network, identity=SignerIdentity(signer), state=state)
@@ -175,6 +165,7 @@ class AsyncNode:
         Raises ``RecordError`` for a value that does not fit the template; then nothing left this node.
         """
         require_emittable(self._template)
+        self._read_keys()
         one = observation(
             self._template,
             situation,
@@ -198,6 +189,7 @@ class AsyncNode:
         ``skip_bad_rows`` such rows are left out and listed in the result.
         """
         require_emittable(self._template)
+        self._read_keys()
         rows = _row_count(columns)
         all_rows, problems = observations_of_table(self._template, columns, rows=rows)
         if problems and not skip_bad_rows:
@@ -224,6 +216,7 @@ class AsyncNode:
         """
         chosen: Mode = as_mode(mode) or ("sync" if self._follow else "cells")
         _require_follow(chosen, follows=self._follow)
+        self._read_keys()
         if chosen == "direct":
             asking.require_direct_allowed(self._template, tells_situation=tells_situation)
         where = asking.locate(self._engine, self._template, situation, cells=cells)
@@ -235,6 +228,7 @@ class AsyncNode:
             mode=chosen,
             nearest=nearest,
             conditions=conditions or {},
+            learning=self._learning,
             now=self._clock.now(),
         )
         return replace(answer, gathering=gathering)
@@ -247,8 +241,16 @@ class AsyncNode:
         if not self._follow:
             rows = asking.rows_of(columns, rows=_row_count(columns))
             return [await self.ask(row) for row in rows]
+        self._read_keys()
         await self._refresh()
-        return asking.ask_table(self._engine, self._template, columns, rows=_row_count(columns), now=self._clock.now())
+        return asking.ask_table(
+            self._engine,
+            self._template,
+            columns,
+            rows=_row_count(columns),
+            learning=self._learning,
+            now=self._clock.now(),
+        )
 
     async def confirm(
         self,
@@ -258,9 +260,13 @@ class AsyncNode:
         outcome: object,
         action: object = None,
     ) -> Confirmation:
-        """Tell how the situation of an answer turned out: it becomes a packet like any other, and a score."""
+        """Tell how the situation of an answer turned out: it becomes a packet like any other, and a score.
+
+        If this node asked, the calculators behind the answer are trusted more or less from now on.
+        """
         packet_id = await self.emit(situation=situation, outcome=outcome, action=action)
-        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome))
+        learnt = self._learning.confirm(self._template, answer, outcome)
+        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome), learnt=learnt)
 
     async def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""
@@ -286,6 +292,7 @@ class AsyncNode:
         """Drop what is expired, and rewrite the store when dead bytes have been in it for long enough."""
         store, now = self._watch.store, self._clock.now()
         self._engine.expire(now=now)
+        self._read_keys()
         if compaction_due(store.stats(), day=day_of(now)):
             store.compact(day_of(now))
 
@@ -407,6 +414,12 @@ class AsyncNode:
             return None
         finally:
             del self._waiting[number]
+
+    def _read_keys(self) -> None:
+        """Take in what became of the consortium's keys in the home: a member joins or a key dies while a node runs."""
+        if self._ring_file is not None:
+            ring = self._ring_file.ring(day=day_of(self._clock.now()))
+            self._engine.knowledge(self._template.template_id).use_keys(ring)
 
     def _settle(self) -> None:
         while (event := self._engine.next_event()) is not None:

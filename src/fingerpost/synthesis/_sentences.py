@@ -50,21 +50,21 @@ def _election(election: Election) -> list[str]:
     if not others:
         return []
     if election.anchored:
-        found = (
+        found = [
             f"Measured by {_count(election.own_packets, 'outcome')} of your own, {election.hired:,} of "
             f"{_count(others, 'other node')} tell more than luck would and {_was(election.refused)} refused."
-        )
+        ]
     elif others == 1:
-        found = "You have too few outcomes of your own to measure the other node by, and none to compare it with."
+        found = ["You have too few outcomes to measure the other node by, and there is none to compare it with."]
     else:
-        found = (
-            "You have too few outcomes of your own to measure others by. They were compared with each other: of "
-            f"{_count(others, 'other node')} {_was(election.refused)} refused for contradicting the larger camp. "
-            "Nothing protects against a majority that lies."
-        )
-    if not election.unvetted:
-        return [found]
-    return [found, f"Careful: packets of {_count(election.unknown, 'node')} are used that nobody has vetted."]
+        found = [
+            "You have too few outcomes to measure others by: nothing protects against a majority that lies.",
+            f"Compared with each other, of {_count(others, 'other node')} {_was(election.refused)} refused for "
+            "contradicting the larger camp.",
+        ]
+    if election.unvetted:
+        found.append(f"Careful: packets of {_count(election.unknown, 'node')} are used that nobody has vetted.")
+    return found
 
 
 def _was(number: int) -> str:

@@ -137,6 +137,37 @@ class Gathering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalculatorShare:
+    """What one calculator said. ``standing`` is what the election gives it, ``weight`` its share of this estimate.
+
+    Standings sum to one. A calculator that is not ``awake`` had nothing to go on for this question: its weight is zero,
+    its forecast empty, and its standing stays. A forecast is ``probabilities`` in the template's order, or a ``mean``
+    with a standard ``deviation`` of single outcomes.
+    """
+
+    name: str
+    standing: float
+    weight: float
+    awake: bool
+    probabilities: tuple[float, ...]
+    mean: float | None
+    deviation: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calculation:
+    """Which calculators an estimate was mixed from, for the node ``asker`` (hex), after how many ``confirmations``.
+
+    ``regret_nats`` bounds what asking cost, in all, beyond what the asker would have lost alone.
+    """
+
+    asker: str
+    confirmations: int
+    regret_nats: float
+    calculators: tuple[CalculatorShare, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeVerdict:
     """What the election of nodes found about one: ``own``, ``hired``, ``refused`` or ``unknown``.
 
@@ -210,6 +241,7 @@ class Answer:
     conditions: tuple[tuple[str, str], ...]
     day: int
     settings: KernelSettings | None
+    calculation: Calculation | None = None  # None: kernel ridge on all packets alike
     gathering: Gathering | None = None  # no part of a receipt: it cannot be derived from packets
     election: Election | None = None  # nor is this: it follows from packets that were not used, too
     calculator: str = CALCULATOR

@@ -12,6 +12,7 @@ from fingerpost.errors import UsageError
 from fingerpost.synthesis.answer import (
     ActionEstimate,
     Answer,
+    Calculation,
     Election,
     Gathering,
     LevelEstimate,
@@ -36,6 +37,7 @@ _TYPES: dict[str, Any] = {
     "carriers": tuple[PacketShare, ...],
     "actions": tuple[ActionEstimate, ...],
     "reason": Notice | None,
+    "calculation": Calculation | None,
     "gathering": Gathering | None,
     "election": Election | None,
     "warnings": tuple[Notice, ...],

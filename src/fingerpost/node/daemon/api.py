@@ -32,6 +32,7 @@ from fingerpost.node.daemon.messages import (
     ROWS_TOGETHER_MAX,
     Ask,
     AskOptions,
+    Confirm,
     Emit,
     EmitOptions,
     Find,
@@ -101,6 +102,7 @@ class ControlApi:
             "/v1/peers": ("GET", self._peers),
             "/v1/emit": ("POST", self._emit),
             "/v1/ask": ("POST", self._ask),
+            "/v1/confirm": ("POST", self._confirm),
             "/v1/receipt": ("POST", self._receipt),
             "/v1/packets": ("POST", self._packets),
             "/v1/synchronise": ("POST", self._synchronise),
@@ -218,6 +220,18 @@ class ControlApi:
             answers += await self._node.ask_table(part)
             await asyncio.sleep(0)
         return answers
+
+    async def _confirm(self, request: Request) -> Response:
+        message = read_message(request.body, Confirm)
+        self._require_template(message.template_id)
+        template = self._node.template
+        row = dict(message.row)
+        outcome = row.pop(template.outcome.name, None)
+        action = row.pop(template.action.name, None) if template.action is not None else None
+        answer = read_answer(message.answer)
+        async with self._changing:
+            done = await self._node.confirm(answer, situation=row, outcome=outcome, action=action)
+        return _document({"packet_id": done.packet_id, "log_loss": done.log_loss, "learnt": done.learnt})
 
     async def _receipt(self, request: Request) -> Response:
         message = read_message(request.body, ReceiptOf)

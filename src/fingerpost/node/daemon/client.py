@@ -24,7 +24,8 @@ from fingerpost.node.daemon.messages import (
     read_error,
 )
 from fingerpost.node.emission import observation
-from fingerpost.node.runtime import Confirmation, Emission, Mode
+from fingerpost.node.reports import Confirmation, Emission
+from fingerpost.node.runtime import Mode
 from fingerpost.packet import PACKET_DTYPE
 from fingerpost.synthesis.answer_reading import read_answer
 from fingerpost.synthesis.receipt import Receipt
@@ -185,8 +186,11 @@ class RemoteNode:
         row = {**situation, self._template.outcome.name: outcome}
         if self._template.action is not None:
             row[self._template.action.name] = action
-        found = self._client.post("/v1/emit", {"rows": [row], "template_id": self._id})
-        return Confirmation(packet_id=found["packet_ids"][0], log_loss=asking.log_loss(answer, outcome))
+        document = {"row": row, "answer": answer.as_dict(), "template_id": self._id}
+        found = self._client.post("/v1/confirm", document)
+        return Confirmation(
+            packet_id=found["packet_id"], log_loss=asking.log_loss(answer, outcome), learnt=found["learnt"]
+        )
 
     def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer."""

@@ -61,6 +61,12 @@ class ReceiptOf(AskOptions, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     answer: dict[str, Any]
 
 
+class Confirm(ReceiptOf, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An answer, and the row that its situation turned out to be: fields, outcome and action by name."""
+
+    row: dict[str, Any]
+
+
 class Find(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Packets by their ids (64 hex digits each)."""
 
