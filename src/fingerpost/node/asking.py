@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fingerpost.elections.audit import rank_doubts
 from fingerpost.errors import RecordError, UsageError
 from fingerpost.fingerprint import Fingerprinter, likely_cells
 from fingerpost.limits import PROBES_DEFAULT
@@ -18,8 +19,11 @@ from fingerpost.node.knowledge import Panel
 from fingerpost.node.learning import Learning
 from fingerpost.ports import day_of
 from fingerpost.synthesis import Answer, Calculation, Evidence, Query
+from fingerpost.synthesis.kernel import drawn_rows
 from fingerpost.synthesis.receipt import Receipt, make_receipt
 from fingerpost.template import DataClass, Template, encode_record, encode_table, outcome_value
+
+AUDITED_MAX = 256  # packets whose situations are looked at
 
 Outcomes = Sequence[tuple[bytes, Calculation | None, object]]  # fingerprint, what calculators said, what happened
 
@@ -90,6 +94,22 @@ def ask_table(
     panel = engine.panel(template.template_id, conditions={}, now=now)
     queries = _queries(template, engine.knowledge(template.template_id).fingerprinter, encoded)
     return _answers(panel, queries, learning)
+
+
+def audit(engine: Engine, template: Template, *, count: int, learning: Learning, now: float) -> list[Answer]:
+    """Return the answers about situations of known packets whose confirmation would help most, that one first."""
+    evidence = engine.evidence(template.template_id, now=now)
+    if not len(evidence):
+        return []
+    known = evidence.subset(drawn_rows(evidence, evidence.records.astype(np.float64), AUDITED_MAX))
+    sketches = [None] * len(known) if known.sketches is None else [each.tobytes() for each in known.sketches]
+    queries = [
+        Query(fingerprint=row.tobytes(), sketch=sketch if template.sketch else None)
+        for row, sketch in zip(known.fingerprints, sketches, strict=True)
+    ]
+    panel = learning.surviving(engine.panel(template.template_id, conditions={}, now=now))
+    answers = panel.ask_many(queries, weighing=learning.weighing(panel.synthesizer))
+    return [answers[doubt.place] for doubt in rank_doubts(answers, count=count)]
 
 
 def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, object]]:

@@ -253,6 +253,12 @@ class AsyncNode:
             now=self._clock.now(),
         )
 
+    async def audit(self, *, count: int = 10) -> list[Answer]:
+        """Return answers about known situations, those first whose confirmation would help most."""
+        self._read_keys()
+        now = self._clock.now()
+        return asking.audit(self._engine, self._template, count=count, learning=self._learning, now=now)
+
     async def confirm(
         self,
         answer: Answer,

@@ -61,6 +61,12 @@ class ReceiptOf(AskOptions, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     answer: dict[str, Any]
 
 
+class AuditOf(AskOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many situations to name whose confirmation would help most."""
+
+    count: int = 10
+
+
 class Confirm(ReceiptOf, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An answer, and the row that its situation turned out to be: fields, outcome and action by name."""
 
