@@ -138,6 +138,7 @@ def receipt(engine: Engine, template: Template, answer: Answer, *, learning: Lea
         template,
         secrets=readable.secrets,
         trusted=lambda found: learning.trusted(found, day=answer.day),
+        calculators=learning.calculators,
     )
 
 

@@ -20,6 +20,7 @@ from fingerpost.errors import NetworkError, RecordError, TableError, UsageError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
+from fingerpost.node.calculators import installed_calculators
 from fingerpost.node.connection import Connection
 from fingerpost.node.consortium import RingFile
 from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
@@ -71,7 +72,8 @@ class AsyncNode:
         self._clock = clock
         self._watch = watch
         self._ring_file = ring_file
-        self._learning = Learning(watch.store, template, me=node_id(engine.public_key))
+        me = node_id(engine.public_key)
+        self._learning = Learning(watch.store, template, me=me, calculators=installed_calculators())
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
