@@ -57,3 +57,30 @@ def test_a_receipt_of_several_calculators_verifies(asking: Any, tmp_path: Path) 
     derived = asking("verify", path, "--json").document["answer"]
     assert derived["calculation"]["asker"] == answer["calculation"]["asker"]
     assert [share["name"] for share in derived["calculation"]["calculators"]] == list(standings(asking))
+
+
+def test_an_audit_says_which_rows_of_a_table_to_confirm_first(asking: Any, tmp_path: Path) -> None:
+    table = tmp_path / "open.csv"
+    table.write_text("pressure,sky\n905,grey\n1000,grey\n1090,blue\n", encoding="utf-8")
+    shown = asking("ask", "--csv", table, "--audit").out
+    assert "Confirming these would help most" in shown
+    document = asking("ask", "--csv", table, "--audit", "--json").document
+    scores = [doubt["score"] for doubt in document["audit"]]
+    assert scores == sorted(scores, reverse=True)
+    assert 1 <= len(scores) <= 3
+
+
+def test_an_audit_without_a_table_looks_at_what_is_known(asking: Any) -> None:
+    document = asking("ask", "--audit", "--json").document
+    assert 1 <= len(document["audit"]) <= 10
+    assert all(len(doubt["packet_id"]) == 64 for doubt in document["audit"])
+    assert "--audit goes with --csv" in asking("ask", "--audit", *RAINY).err
+
+
+def test_an_emitted_outcome_of_a_question_is_a_confirmation(asking: Any, tmp_path: Path) -> None:
+    assert asking("ask", *RAINY).status == 0
+    table = tmp_path / "outcome.csv"
+    table.write_text("pressure,sky,took,rain\n905,grey,umbrella,wet\n", encoding="utf-8")
+    template = next((tmp_path / "home" / "templates").glob("*.toml"))
+    assert asking("emit", table, "--template", template).status == 0
+    assert confirmations(asking) == 1

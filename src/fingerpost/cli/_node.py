@@ -53,6 +53,10 @@ class AnyNode(Protocol):
         """Return an answer for each row of a table."""
         ...
 
+    def audit(self, *, count: int = 10) -> list[Answer]:
+        """Return answers about known situations, those first whose confirmation would help most."""
+        ...
+
     def confirm(
         self, answer: Answer, *, situation: Mapping[str, object], outcome: object, action: object = None
     ) -> Confirmation:

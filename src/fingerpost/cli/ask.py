@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fingerpost.cli._audit_view import audit_documents, print_audit
 from fingerpost.cli._node import node_of, running_node
 from fingerpost.cli._notes import noted
 from fingerpost.cli._options import HomeOption, JsonOption, SetOption, TemplateOption, home_of, named_values
@@ -63,12 +64,24 @@ TellsOption = Annotated[
 ]
 
 
+AuditOption = Annotated[
+    bool, typer.Option("--audit", help="List the situations whose confirmation would help most: of --csv, or known.")
+]
+
+
 class RowFormat(StrEnum):
     """How many answers are written."""
 
     TABLE = "table"
     CSV = "csv"
     JSONL = "jsonl"
+
+
+RowFormatOption = Annotated[RowFormat, typer.Option("--format", help="How the answers to --csv are written.")]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write the answers to --csv here.", show_default=False),
+]
 
 
 @noted(
@@ -88,11 +101,14 @@ class RowFormat(StrEnum):
         "rows": "the row of the table (from 1) behind each answer; null without --csv",
         "skipped": "rows left out because they do not fit the template",
         "receipt": "where --receipt wrote the evidence; null without it",
+        "audit": "with --audit, what to confirm first, the most helpful first: answer (its place in answers, from 0), "
+        "packet_id (the nearest packet), score, apart, contested, unknown (0 to 1 each), reasons; else null",
     },
     errors=(TemplateError, RecordError, TableError, StoreError, DaemonError, UsageError),
     examples=(
         "fingerpost ask --set age=61 --set sex=male --receipt answer.receipt",
         "fingerpost ask --csv patients.csv --format csv --output answers.csv",
+        "fingerpost ask --csv patients.csv --audit",
         "fingerpost ask --set age=61 --json | jq '.answers[0].levels'",
     ),
 )
@@ -107,19 +123,15 @@ def ask(
         Path | None,
         typer.Option("--csv", metavar="TABLE", help="Ask about every row of a table instead.", show_default=False),
     ] = None,
-    row_format: Annotated[
-        RowFormat, typer.Option("--format", help="How the answers to --csv are written.")
-    ] = RowFormat.TABLE,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the answers to --csv here.", show_default=False),
-    ] = None,
+    row_format: RowFormatOption = RowFormat.TABLE,
+    output: OutputOption = None,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Leave out rows of --csv that do not fit the template.")
     ] = False,
     mode: ModeOption = None,
     cells: CellsOption = PROBES_DEFAULT,
     tells_situation: TellsOption = False,
+    audit: AuditOption = False,
     receipt: ReceiptOption = None,
     template: TemplateOption = None,
     home: HomeOption = None,
@@ -128,27 +140,32 @@ def ask(
     """Ask what happened elsewhere in situations like this one: estimate, interval, who says so, or "not enough".
 
     Answers come from the packets in the store of this node, which answers itself when it runs. Unless --mode says so,
-    a node that keeps the whole template tells nobody what is asked.
+    a node that keeps the whole template tells nobody what is asked. With --audit, what to find out next: where nodes
+    contradict each other, calculators disagree, or none of your own outcomes is near.
     """
     out = Output(as_json=json)
     place = home_of(home)
     chosen = chosen_template(template, place)
     situation = named_values(settings or [], "--set")
     where = named_values(conditions or [], "--condition")
-    _check_use(chosen, situation, table=table, output=output, receipt=receipt, conditions=where)
+    _check_use(chosen, situation, table=table, output=output, receipt=receipt, conditions=where, audit=audit)
     _check_mode(mode, table=table, runs=running_node(place) is not None)
     require_store(place)
     rows = _readable_rows(chosen, table, skip_bad_rows=skip_bad_rows) if table is not None else None
     with node_of(place, chosen) as node:
-        if rows is None:
+        if rows is not None:
+            answers = _ask_rows(out, node, rows)
+        elif audit:
+            answers = node.audit()
+        else:
             how = None if mode is None else mode.literal
             answers = [node.ask(situation, conditions=where, mode=how, cells=cells, tells_situation=tells_situation)]
-        else:
-            answers = _ask_rows(out, node, rows)
         if receipt is not None:
             _save_receipt(node, answers[0], receipt)
     if json:
-        out.document(_document(chosen, answers, rows, receipt))
+        out.document(_document(chosen, answers, rows, receipt, audit=audit))
+    elif audit:
+        print_audit(out, answers, rows.numbers if rows is not None else None)
     elif rows is not None:
         _write_rows(out, answers, rows, row_format, output)
     else:
@@ -172,8 +189,15 @@ def _check_use(
     output: Path | None,
     receipt: Path | None,
     conditions: dict[str, str],
+    audit: bool,
 ) -> None:
-    if table is None and not situation:
+    if audit and (situation or conditions or receipt is not None or output is not None):
+        raise UsageError(
+            "bad-usage",
+            "--audit goes with --csv, or alone",
+            hint="leave out --set, --condition, --receipt and --output",
+        )
+    if table is None and not situation and not audit:
         names = ", ".join(field.name for field in template.situation)
         raise UsageError(
             "nothing-asked",
@@ -248,7 +272,7 @@ def _save_receipt(node: "AnyNode", answer: "Answer", file: Path) -> None:
 
 
 def _document(
-    template: "Template", answers: "Sequence[Answer]", rows: _Rows | None, receipt: Path | None
+    template: "Template", answers: "Sequence[Answer]", rows: _Rows | None, receipt: Path | None, *, audit: bool
 ) -> dict[str, Any]:
     return {
         "template": template.name,
@@ -258,6 +282,7 @@ def _document(
         "rows": rows.numbers if rows is not None else None,
         "skipped": rows.skipped if rows is not None else 0,
         "receipt": str(receipt) if receipt is not None else None,
+        "audit": audit_documents(answers) if audit else None,
     }
 
 

@@ -61,6 +61,7 @@ def confirm(
 
     Give the same fields as in the question: a receipt holds its fingerprint only, and they are checked against that.
     """
+    from fingerpost.node.calculators import installed_calculators
     from fingerpost.node.identity import load_identity
     from fingerpost.synthesis.receipt import RECEIPT_SIZE_BYTES_MAX, Receipt, verify_receipt
     from fingerpost.template import outcome_code, outcome_value, parse_template
@@ -69,7 +70,7 @@ def confirm(
     place = home_of(home)
     with receipt.open("rb") as opened:
         data = opened.read(RECEIPT_SIZE_BYTES_MAX + 1)
-    answer = verify_receipt(data).answer
+    answer = verify_receipt(data, calculators=installed_calculators()).answer
     template = parse_template(Receipt.from_bytes(data).template, source=str(receipt))
     situation = named_values(settings or [], "--set")
     _check_situation(template, answer, situation)

@@ -58,10 +58,12 @@ def verify(
 
 def _verify_receipt(out: Output, file: Path) -> None:
     from fingerpost.cli._answer_view import headline
+    from fingerpost.node.calculators import installed_calculators
     from fingerpost.synthesis.receipt import RECEIPT_SIZE_BYTES_MAX, verify_receipt
 
     with file.open("rb") as opened:
-        verification = verify_receipt(opened.read(RECEIPT_SIZE_BYTES_MAX + 1))
+        data = opened.read(RECEIPT_SIZE_BYTES_MAX + 1)
+    verification = verify_receipt(data, calculators=installed_calculators())
     if out.as_json:
         out.document(
             {

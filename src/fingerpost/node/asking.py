@@ -10,17 +10,23 @@ from typing import Literal, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
+from fingerpost.elections.audit import rank_doubts
 from fingerpost.errors import RecordError, UsageError
 from fingerpost.fingerprint import Fingerprinter, likely_cells
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.emission import Observations
 from fingerpost.node.engine import Engine
+from fingerpost.node.events import Fetched
 from fingerpost.node.knowledge import Panel
 from fingerpost.node.learning import Learning
 from fingerpost.ports import day_of
 from fingerpost.synthesis import Answer, Calculation, Evidence, Query
+from fingerpost.synthesis.answer import Gathering
+from fingerpost.synthesis.kernel import drawn_rows
 from fingerpost.synthesis.receipt import Receipt, make_receipt
 from fingerpost.template import DataClass, Template, encode_record, encode_table, outcome_value
+
+AUDITED_MAX = 256  # packets whose situations are looked at
 
 Outcomes = Sequence[tuple[bytes, Calculation | None, object]]  # fingerprint, what calculators said, what happened
 
@@ -113,6 +119,22 @@ def ask_table(
     return _answers(panel, queries, learning)
 
 
+def audit(engine: Engine, template: Template, *, count: int, learning: Learning, now: float) -> list[Answer]:
+    """Return the answers about situations of known packets whose confirmation would help most, that one first."""
+    evidence = engine.evidence(template.template_id, now=now)
+    if not len(evidence):
+        return []
+    known = evidence.subset(drawn_rows(evidence, evidence.records.astype(np.float64), AUDITED_MAX))
+    sketches = [None] * len(known) if known.sketches is None else [each.tobytes() for each in known.sketches]
+    queries = [
+        Query(fingerprint=row.tobytes(), sketch=sketch if template.sketch else None)
+        for row, sketch in zip(known.fingerprints, sketches, strict=True)
+    ]
+    panel = learning.surviving(engine.panel(template.template_id, conditions={}, now=now))
+    answers = panel.ask_many(queries, weighing=learning.weighing(panel.synthesizer))
+    return [answers[doubt.place] for doubt in rank_doubts(answers, count=count)]
+
+
 def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, object]]:
     """Return the rows of a table, columns by name, as situations."""
     plain = {name: column.to_pylist() if hasattr(column, "to_pylist") else column for name, column in columns.items()}
@@ -129,6 +151,17 @@ def require_direct_allowed(template: Template, *, tells_situation: bool) -> None
         )
 
 
+def gathering_of(mode: Mode, fetched: Fetched | None) -> Gathering:
+    """Return how packets came to an asker; without ``fetched`` no holder was asked, or none answered in time."""
+    return Gathering(
+        mode=mode,
+        holders_asked=0 if fetched is None else fetched.asked,
+        holders_answered=0 if fetched is None else len(fetched.answered),
+        attested=fetched is not None and fetched.attested,
+        complete=fetched is not None and fetched.complete,
+    )
+
+
 def receipt(engine: Engine, template: Template, answer: Answer, *, learning: Learning, now: float) -> Receipt:
     """Return the evidence of an answer. Raises ``ReceiptError`` when the packets or the trust in them have changed."""
     packets = engine.packets_behind(template.template_id, answer.evidence_digest, now=now)
@@ -139,6 +172,7 @@ def receipt(engine: Engine, template: Template, answer: Answer, *, learning: Lea
         template,
         secrets=readable.secrets,
         trusted=lambda found: learning.trusted(found, day=answer.day),
+        calculators=learning.calculators,
     )
 
 

@@ -141,6 +141,10 @@ class Node:
         """Return an answer for each row of a table, columns by name; absent columns count as missing."""
         return _run(self._node.ask_table(columns))
 
+    def audit(self, *, count: int = 10) -> list[Answer]:
+        """Return answers about known situations, those first whose confirmation would help most."""
+        return _run(self._node.audit(count=count))
+
     def confirm(
         self, answer: Answer, *, situation: Mapping[str, object], outcome: object, action: object = None
     ) -> Confirmation:

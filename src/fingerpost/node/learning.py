@@ -7,6 +7,7 @@ written in one transaction, so a crash leaves what was before an outcome or what
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from fingerpost.node.knowledge import Panel
 from fingerpost.store.base import PacketStore
 from fingerpost.synthesis import Answer, Evidence, Synthesizer, Weighing
 from fingerpost.synthesis.answer import Calculation
+from fingerpost.synthesis.calculators import Calculator
 from fingerpost.template import CategoryOutcomeField, Template, outcome_code
 
 ELECTIONS_TABLE = "elections"
@@ -31,9 +33,10 @@ ASKED_MAX = 1_024  # questions that are remembered until their outcome is told
 
 
 class Learning:
-    """One node's experience with one template. ``me`` is its node id (32 bytes)."""
+    """One node's experience with one template. ``me`` is its node id (32 bytes); ``calculators`` are elected among."""
 
-    def __init__(self, store: PacketStore, template: Template, *, me: bytes) -> None:
+    def __init__(self, store: PacketStore, template: Template, *, me: bytes, calculators: Sequence[Calculator]) -> None:
+        self.calculators = tuple(calculators)
         self._store = store
         self._template = template
         self._me = me
@@ -72,6 +75,7 @@ class Learning:
         """Return how much each calculator counts for this node; None where packets are too few to tell them apart."""
         if len(synthesizer.evidence) < PACKETS_MIN:
             return None
+        synthesizer.offer(self.calculators)
         return weigh(self._ledger, synthesizer.panel(self._me), asker=self._me)
 
     def asked(self, answer: Answer) -> None:

@@ -21,6 +21,7 @@ from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
 from fingerpost.node.asking import Mode
+from fingerpost.node.calculators import installed_calculators
 from fingerpost.node.connection import Connection
 from fingerpost.node.consortium import RingFile
 from fingerpost.node.emission import (
@@ -80,7 +81,8 @@ class AsyncNode:
         self._watch = watch
         self._book = book
         self._ring_file = ring_file
-        self._learning = Learning(watch.store, template, me=node_id(engine.public_key))
+        me = node_id(engine.public_key)
+        self._learning = Learning(watch.store, template, me=me, calculators=installed_calculators())
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
@@ -270,6 +272,12 @@ class AsyncNode:
             now=self._clock.now(),
         )
 
+    async def audit(self, *, count: int = 10) -> list[Answer]:
+        """Return answers about known situations, those first whose confirmation would help most."""
+        self._read_keys()
+        now = self._clock.now()
+        return asking.audit(self._engine, self._template, count=count, learning=self._learning, now=now)
+
     async def confirm(
         self,
         answer: Answer,
@@ -421,7 +429,7 @@ class AsyncNode:
         """Fetch what an answer in this mode needs; return how that went, and for ``direct`` the ids to rank."""
         if mode == "sync" or self._connection is None:
             await self._refresh()
-            return Gathering(mode="sync", holders_asked=0, holders_answered=0, attested=False, complete=False), ()
+            return asking.gathering_of("sync", None), ()
         await self._connection.meet()
         template_id, now = self._template.template_id, self._clock.now()
         if mode == "cells":
@@ -431,16 +439,8 @@ class AsyncNode:
                 template_id, where.query.fingerprint, cells=where.cells, count=NEAREST_PACKETS, now=now
             )
         event = await self._event_of(number)
-        if not isinstance(event, Fetched):
-            return Gathering(mode=mode, holders_asked=0, holders_answered=0, attested=False, complete=False), ()
-        gathering = Gathering(
-            mode=mode,
-            holders_asked=event.asked,
-            holders_answered=len(event.answered),
-            attested=event.attested,
-            complete=event.complete,
-        )
-        return gathering, event.packet_ids
+        fetched = event if isinstance(event, Fetched) else None
+        return asking.gathering_of(mode, fetched), () if fetched is None else fetched.packet_ids
 
     async def _refresh(self) -> bool:
         """Fetch what the holders have and this node lacks; say whether one answered, or there is none to ask."""

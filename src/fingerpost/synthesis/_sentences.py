@@ -30,6 +30,7 @@ def explain(answer: Answer) -> tuple[str, ...]:
             f"The nearest packet is {near.packet_id[:ID_DIGITS]} of node {near.node_id[:ID_DIGITS]}, "
             f"at distance {near.distance:.3g}; it saw {_outcome(near.outcome)}."
         )
+    sentences += _conflict(answer)
     shares = sorted(answer.nodes, key=lambda node: (-abs(node.weight), node.node_id))
     if len(shares) > 1:
         listed = ", ".join(f"{node.node_id[:ID_DIGITS]} {node.weight:.0%}" for node in shares[:LEVELS_SHOWN])
@@ -69,6 +70,35 @@ def _election(election: Election) -> list[str]:
 
 def _was(number: int) -> str:
     return f"{number:,} was" if number == 1 else f"{number:,} were"
+
+
+def _conflict(answer: Answer) -> list[str]:
+    """Return a sentence about the two nearest packets of different nodes that saw different outcomes."""
+    seen = [packet for packet in answer.nearest if isinstance(packet.outcome, str)]
+    if not seen:
+        return []
+    first = seen[0]
+    other = next((one for one in seen if one.outcome != first.outcome and one.node_id != first.node_id), None)
+    if other is None:
+        return []
+    told = [
+        f"node {one.node_id[:ID_DIGITS]} saw {one.outcome} on {_date(one.epoch)} (packet {one.packet_id[:ID_DIGITS]})"
+        for one in (first, other)
+    ]
+    return [f"Observations nearby conflict: {told[0]}, {told[1]}."]
+
+
+def _date(day: int) -> str:
+    """Return a day (from 1970-01-01) as YYYY-MM-DD in the Gregorian calendar.
+
+    Source: Howard Hinnant, chrono-compatible low-level date algorithms, civil_from_days.
+    """
+    era, of_era = divmod(day + 719_468, 146_097)
+    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    shifted = (5 * of_year + 2) // 153  # months from March on
+    month = shifted + 3 if shifted < 10 else shifted - 9
+    return f"{year + era * 400 + (month <= 2):04}-{month:02}-{of_year - (153 * shifted + 2) // 5 + 1:02}"
 
 
 def _gathering(gathering: Gathering) -> str:

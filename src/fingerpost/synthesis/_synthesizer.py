@@ -98,6 +98,11 @@ class Synthesizer:
             calculators=self.calculators,
         )
 
+    def offer(self, calculators: Sequence[Calculator]) -> None:
+        """Mix estimates from these calculators from now on."""
+        if [each.name for each in calculators] != [each.name for each in self.calculators]:
+            self.calculators, self._panel = tuple(calculators), None
+
     def panel(self, asker: bytes) -> Panel:
         """Return the calculators, fitted for the node with this id; the last one is kept."""
         if self._panel is None or self._panel[0] != asker:

@@ -42,9 +42,11 @@ from fingerpost.synthesis.kernel import KernelOptions, KernelSettings
 from fingerpost.template import Template, parse_template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from fingerpost.synthesis.calculators import Calculator
 
 HEADER = b"fingerpost receipt 1\n"
 DIGEST_SIZE_BYTES = 32
@@ -134,12 +136,13 @@ def make_receipt(
     options: KernelOptions | None = None,
     secrets: NDArray[np.uint8] | None = None,
     trusted: Callable[[Evidence], Evidence] | None = None,
+    calculators: Sequence[Calculator] | None = None,
 ) -> Receipt:
     """Return the receipt of ``answer``, given the packets (``PACKET_DTYPE``) and options that it was made with.
 
     More packets than those are harmless as long as they could not have been used. ``secrets`` (n, 32) open the sealed
     ones among them: whoever gets the receipt can read those packets, and no others. ``trusted`` says how much each
-    packet counted, where they did not count alike.
+    packet counted, where they did not count alike, and ``calculators`` are those that were installed.
 
     :raises ReceiptError: when the answer does not follow from these packets, or rests on none.
     """
@@ -171,12 +174,14 @@ def make_receipt(
         trust=b"" if used.evidence.trust is None else used.evidence.trust[np.sort(rows)].astype("<f8").tobytes(),
         secrets=secrets[order].tobytes() if secrets is not None and sealed_rows(chosen).any() else b"",
     )
-    verify_receipt(receipt)
+    verify_receipt(receipt, calculators=calculators)
     return receipt
 
 
-def verify_receipt(receipt: Receipt | bytes) -> Verification:
+def verify_receipt(receipt: Receipt | bytes, *, calculators: Sequence[Calculator] | None = None) -> Verification:
     """Derive the answer of a receipt again from its packets: ids and sums exactly, floats within 1e-9.
+
+    ``calculators`` (default: those of this package) are what a mixed estimate may rest on.
 
     :raises ReceiptError: for anything that is malformed, not signed, or does not follow.
     """
@@ -187,7 +192,7 @@ def verify_receipt(receipt: Receipt | bytes) -> Verification:
     options = _options(known.options)
     secrets = _secrets(known.secrets, packets)
     try:
-        return _verify(claims, packets, template, options, secrets=secrets, trust=known.trust)
+        return _verify(claims, packets, template, options, secrets=secrets, trust=known.trust, calculators=calculators)
     except ReceiptError:
         raise
     except (FingerpostError, *NONSENSE) as error:
@@ -202,6 +207,7 @@ def _verify(
     *,
     secrets: NDArray[np.uint8] | None,
     trust: bytes,
+    calculators: Sequence[Calculator] | None,
 ) -> Verification:
     evidence, opened = _evidence_of(packets, template, secrets)
     if trust:
@@ -213,6 +219,8 @@ def _verify(
     whole = int(claims["packets"]) <= options.whole_packets_max
     settings = None if whole else _settings(claims["settings"])
     synthesizer = Synthesizer(evidence, template, day=day, options=options, conditions=conditions, settings=settings)
+    if calculators is not None:
+        synthesizer.offer(calculators)
     if len(synthesizer.evidence) != len(packets):
         raise ReceiptError("receipt-packets", "a packet in the receipt cannot have been used", hint=HINT_FALSE)
     claims = {"calculation": None, **claims}  # a receipt of an earlier version has none

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from dataclasses import replace
 
@@ -10,7 +11,16 @@ import pytest
 
 from fingerpost.errors import RecordError, UsageError
 from fingerpost.packet import Kind, OutcomeForm, PayloadLayout, packet_ids
-from fingerpost.synthesis import Answer, Evidence, KernelOptions, Query, Synthesizer, synthesize, synthesize_many
+from fingerpost.synthesis import (
+    Answer,
+    Evidence,
+    KernelOptions,
+    Query,
+    Synthesizer,
+    _sentences,
+    synthesize,
+    synthesize_many,
+)
 from tests.unit.synthesis import worlds
 
 DAY = worlds.DAY
@@ -246,3 +256,22 @@ def test_summaries_are_shown_with_their_records() -> None:
     assert answer.nearest[0].records == 7
     assert any("2 x bad, 5 x good" in sentence for sentence in answer.explanation)
     assert abs(answer.probabilities["good"] - 5 / 7) < 0.1
+
+
+def test_conflicting_observations_nearby_are_both_told_with_node_and_day() -> None:
+    template = worlds.category_template()
+    points = worlds.situations(1, 60)
+    honest = worlds.observe(template, points, worlds.level_of(points), node=0, day=worlds.DAY)
+    liar = worlds.observe(template, points, 2 - worlds.level_of(points), node=1, day=worlds.DAY - 40)
+    evidence = Evidence.from_packets(np.concatenate([honest, liar]), template)
+    answer = synthesize(worlds.queries(template, np.array([[0.9, 0.3, 0.0]]))[0], evidence, template, day=worlds.DAY)
+    (told,) = [sentence for sentence in answer.explanation if "conflict" in sentence]
+    for node in evidence.node_ids:
+        assert node.tobytes().hex()[:8] in told
+    for day in (worlds.DAY, worlds.DAY - 40):
+        assert (datetime.date(1970, 1, 1) + datetime.timedelta(days=day)).isoformat() in told
+
+
+@pytest.mark.parametrize("day", [0, 59, 11_016, 11_017, 20_000, 47_540, 65_535])
+def test_days_are_written_as_dates(day: int) -> None:
+    assert _sentences._date(day) == (datetime.date(1970, 1, 1) + datetime.timedelta(days=day)).isoformat()

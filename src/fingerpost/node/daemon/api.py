@@ -33,6 +33,7 @@ from fingerpost.node.daemon.messages import (
     ROWS_TOGETHER_MAX,
     Ask,
     AskOptions,
+    AuditOf,
     Confirm,
     Emit,
     EmitOptions,
@@ -104,6 +105,7 @@ class ControlApi:
             "/v1/peers": ("GET", self._peers),
             "/v1/emit": ("POST", self._emit),
             "/v1/ask": ("POST", self._ask),
+            "/v1/audit": ("POST", self._audit),
             "/v1/confirm": ("POST", self._confirm),
             "/v1/receipt": ("POST", self._receipt),
             "/v1/forget": ("POST", self._forget),
@@ -232,6 +234,14 @@ class ControlApi:
         async with self._changing:
             forgotten = await self._node.forget(message.subject)
         return _document(msgspec.to_builtins(forgotten))
+
+    async def _audit(self, request: Request) -> Response:
+        message = read_message(request.body, AuditOf)
+        self._require_template(message.template_id)
+        if not 1 <= message.count <= ANSWERED_TOGETHER:
+            raise UsageError("bad-usage", f"an audit names 1 to {ANSWERED_TOGETHER} situations", hint="ask for fewer")
+        answers = await self._node.audit(count=message.count)
+        return _document({"answers": [answer.as_dict() for answer in answers]})
 
     async def _confirm(self, request: Request) -> Response:
         message = read_message(request.body, Confirm)

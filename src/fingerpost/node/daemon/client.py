@@ -185,6 +185,11 @@ class RemoteNode:
             answers += [read_answer(answer) for answer in found["answers"]]
         return answers
 
+    def audit(self, *, count: int = 10) -> list[Answer]:
+        """Return answers about known situations, those first whose confirmation would help most."""
+        found = self._client.post("/v1/audit", {"count": count, "template_id": self._id})
+        return [read_answer(answer) for answer in found["answers"]]
+
     def confirm(
         self, answer: Answer, *, situation: Mapping[str, object], outcome: object, action: object = None
     ) -> Confirmation:

@@ -71,6 +71,12 @@ class Forget(AskOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     subject: str
 
 
+class AuditOf(AskOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many situations to name whose confirmation would help most."""
+
+    count: int = 10
+
+
 class Confirm(ReceiptOf, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An answer, and the row that its situation turned out to be: fields, outcome and action by name."""
 
