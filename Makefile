@@ -25,7 +25,7 @@ export QUICK
 export PYTHONPATH :=
 export PYTHONUTF8 := 1
 
-.PHONY: help demo test lint types floors vectors format bench accuracy network robustness routing-scale sim-long docs lock clean
+.PHONY: help demo test lint types floors vectors format bench accuracy network robustness routing-scale sim-long privacy docs lock clean
 
 help:  ## list these tasks
 	@sed -nE 's/^([a-z][a-z-]*):[^#]*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r task does; do \
@@ -74,6 +74,9 @@ robustness: $(VENV)/.ready  ## measure answers under attack, under drift and bes
 
 network: $(VENV)/.ready  ## measure real processes on loopback and write bench/results/network.json (QUICK=1: short form)
 	@for script in $(call scripts_of,network); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
+
+privacy: $(VENV)/.ready  ## attack our own packets and write bench/results/privacy.json (QUICK=1: short form)
+	@for script in $(call scripts_of,privacy); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
 
 docs: $(VENV)/.ready  ## renew the pages of docs/reference that are generated from the code
 	@$(BIN)/python -m fingerpost.cli.reference > docs/reference/cli.md

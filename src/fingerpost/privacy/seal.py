@@ -168,13 +168,12 @@ class Seals:
         keys = () if self._ring is None else self._ring.keys[::-1]
         of_day = {day: [key for key in keys if key.seals_on(day)] for day in np.unique(packets["epoch"]).tolist()}
         for epoch, emitter, nonce, commitment in columns:
-            for key in of_day[epoch]:
-                secret = packet_secret(self._emitter_key(key, emitter), nonce)
-                if seal_commitment(secret) == commitment:
-                    yield secret
-                    break
-            else:
-                yield None
+            keys_of_day = of_day[epoch]
+            if len(keys_of_day) == 1:  # Opening compares the commitment too.
+                yield packet_secret(self._emitter_key(keys_of_day[0], emitter), nonce)
+                continue
+            candidates = (packet_secret(self._emitter_key(key, emitter), nonce) for key in keys_of_day)
+            yield next((secret for secret in candidates if seal_commitment(secret) == commitment), None)
 
     def _emitter_key(self, key: EpochKey, emitter: bytes) -> bytes:
         known = self._emitter_keys.get((key.number, emitter))
