@@ -219,11 +219,7 @@ def build_packets(
     content["outcome"] = observations.outcomes[order]
     if template.profile is Profile.CONSORTIUM:
         bodies = (seals or Seals(None)).seal(bodies, day=day)
-    packets: Packets = np.zeros(count, PACKET_DTYPE)
-    for start in range(0, count, BATCH_PACKETS_MAX):
-        batch = slice(start, start + BATCH_PACKETS_MAX)
-        packets[batch] = sign_bodies(bodies[batch], signer)
-    return packets, order
+    return sign_bodies(bodies, signer), order
 
 
 def _outcome_type(template: Template) -> type[np.generic]:

@@ -11,7 +11,15 @@ import numpy.typing as npt
 
 from fingerpost.errors import UsageError
 from fingerpost.limits import BATCH_DEPTH_MAX, BATCH_PACKETS_MAX, PACKET_SIZE_BYTES
-from fingerpost.packet._batch import EMPTY_NODE, PAIR_SIZE_BYTES, batch_message, inner_node, root_from_path, tree_levels
+from fingerpost.packet._batch import (
+    DIGEST,
+    EMPTY_NODE,
+    PAIR_SIZE_BYTES,
+    batch_message,
+    inner_node,
+    root_from_path,
+    tree_levels,
+)
 from fingerpost.packet._layout import (
     BODY_DTYPE,
     BODY_SIZE_BYTES,
@@ -25,6 +33,7 @@ from fingerpost.packet._reasons import Reason, refusal
 from fingerpost.packet._signing import Signer, signature_holds
 from fingerpost.packet._structure import check_bodies, check_structure
 
+Rows: TypeAlias = npt.NDArray[np.intp]
 Nodes: TypeAlias = npt.NDArray[np.uint64]  # two numbers for the 16 bytes of a node
 
 # For fewer packets of one batch, following each path is faster.
@@ -79,10 +88,9 @@ def packets_from_frame(data: bytes | bytearray | memoryview) -> Structured:
 
 def packet_ids(packets: Structured) -> Octets:
     """Return the packet ids, shape (n, 32), of an array of ``PACKET_DTYPE`` or ``BODY_DTYPE``."""
-    view = np.ascontiguousarray(packets).view(np.uint8).reshape(-1).data
-    step = packets.dtype.itemsize
-    digests = [blake2s(view[at : at + BODY_SIZE_BYTES]).digest() for at in range(0, len(view), step)]
-    return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+    body = np.dtype({"names": ["body"], "formats": [f"V{BODY_SIZE_BYTES}"], "itemsize": packets.dtype.itemsize})
+    bodies = np.ascontiguousarray(packets).view(body)["body"].tolist()  # One copy of each body, as bytes.
+    return np.frombuffer(b"".join(map(DIGEST, map(blake2s, bodies))), np.uint8).reshape(-1, 32)
 
 
 def sign_bodies(bodies: Octets | Structured, signer: Signer) -> Structured:
@@ -111,7 +119,9 @@ def verify_packets(packets: Structured, *, cache: RootCache | None = None, ids: 
     sound = np.ascontiguousarray(packets if len(rows) == len(packets) else packets[rows])
     leaves = (packet_ids(sound) if ids is None else ids[rows])[:, :NODE_SIZE_BYTES]
     roots = RootCache(size_max=len(rows)) if cache is None else cache
-    for members in _batches(sound):
+    starts, ends = _runs(sound)
+    alone = _verify_whole(sound, leaves, starts, ends, roots=roots, rows=rows, valid=valid)
+    for members in _batches(sound, starts[alone], ends[alone]):
         valid[rows[members]] = _verify_batch(sound[members], leaves[members], roots)
     return valid
 
@@ -156,7 +166,7 @@ def _paths(levels: list[bytes]) -> Nodes:
 
 
 @lru_cache(maxsize=BATCH_PACKETS_MAX)
-def _path_nodes(leaf_last: int) -> npt.NDArray[np.intp]:
+def _path_nodes(leaf_last: int) -> Rows:
     """Return where the path entries of each leaf stand among all nodes of the tree, an empty one last, shape (n, 8)."""
     index = np.arange(leaf_last + 1)
     widths = [(leaf_last >> level) + 1 for level in range(leaf_last.bit_length() + 1)]
@@ -168,20 +178,56 @@ def _path_nodes(leaf_last: int) -> npt.NDArray[np.intp]:
     return rows
 
 
-def _batches(packets: Structured) -> list[npt.NDArray[np.intp] | slice]:
-    """Return the rows of each batch: equal emitter, depth, leaf count and signature."""
+def _claims(packets: Structured) -> npt.NDArray[np.void]:
+    """Return what the packets of a batch have in common, as one value each: emitter, depth, leaf count, signature."""
     octets = _octets_of(packets)
-    claims = np.concatenate((octets[:, _EMITTER], octets[:, _PROOF_HEAD], octets[:, _SIGNATURE]), axis=1)
-    changes = np.flatnonzero((claims[1:] != claims[:-1]).any(axis=1)) + 1
-    starts = [0, *changes.tolist()]
-    ends = [*starts[1:], len(packets)]
+    joined = np.concatenate((octets[:, _EMITTER], octets[:, _PROOF_HEAD], octets[:, _SIGNATURE]), axis=1)
+    claims: npt.NDArray[np.void] = joined.view(f"V{joined.shape[1]}")[:, 0]
+    return claims
+
+
+def _runs(packets: Structured) -> tuple[Rows, Rows]:
+    """Return where packets of one batch that follow one another start and end."""
+    claims = _claims(packets)
+    changes = np.flatnonzero(claims[1:] != claims[:-1]) + 1
+    return np.concatenate(([0], changes)), np.concatenate((changes, [len(packets)]))
+
+
+def _batches(packets: Structured, starts: Rows, ends: Rows) -> list[Rows | slice]:
+    """Return the rows of each batch, joined from the runs that are given."""
     runs: dict[bytes, list[tuple[int, int]]] = {}
-    for start, end in zip(starts, ends, strict=True):
-        runs.setdefault(claims[start].tobytes(), []).append((start, end))
+    for claim, start, end in zip(_claims(packets[starts]).tolist(), starts.tolist(), ends.tolist(), strict=True):
+        runs.setdefault(claim, []).append((start, end))
     return [
         slice(*parts[0]) if len(parts) == 1 else np.concatenate([np.arange(start, end) for start, end in parts])
         for parts in runs.values()
     ]
+
+
+def _verify_whole(
+    packets: Structured, leaves: Octets, starts: Rows, ends: Rows, *, roots: RootCache, rows: Rows, valid: Flags
+) -> Flags:
+    """Verify the runs that are a whole batch in its order, all of one size together; say which runs are left."""
+    last = packets["leaf_last"][starts].astype(np.intp)
+    in_order = packets["leaf_index"] == np.arange(len(packets)) - np.repeat(starts, ends - starts)
+    left: Flags = (ends - starts != last + 1) | ~np.logical_and.reduceat(in_order, starts)
+    for leaf_last in np.unique(last[~left]).tolist():
+        runs = np.flatnonzero(~left & (last == leaf_last))
+        members = starts[runs][:, None] + np.arange(leaf_last + 1)
+        trees = [tree_levels(each.tobytes()) for each in leaves[members]]
+        nodes = np.frombuffer(b"".join(part for levels in trees for part in (*levels, EMPTY_NODE)), "<u8")
+        paths = nodes.reshape(len(runs), -1, 2)[:, _path_nodes(leaf_last)]
+        fits = (packets["path"][members].view("<u8") == paths).all(axis=(1, 2, 3))
+        left[runs[~fits]] = True
+        first = packets[starts[runs]]
+        signatures, keys = (
+            np.ascontiguousarray(first[name]).view(f"V{size}")[:, 0].tolist()
+            for name, size in (("signature", 64), ("emitter", 32))
+        )
+        for place in np.flatnonzero(fits).tolist():
+            message = batch_message(trees[place][-1], leaf_last=leaf_last)
+            valid[rows[members[place]]] = roots.holds(message, signatures[place], keys[place])
+    return left
 
 
 def _verify_batch(packets: Structured, leaves: Octets, roots: RootCache) -> Flags:
@@ -204,7 +250,7 @@ def _verify_batch(packets: Structured, leaves: Octets, roots: RootCache) -> Flag
     return valid
 
 
-def _whole_tree(leaves: Nodes, index: npt.NDArray[np.intp], paths: Nodes, leaf_last: int) -> tuple[bytes, Flags]:
+def _whole_tree(leaves: Nodes, index: Rows, paths: Nodes, leaf_last: int) -> tuple[bytes, Flags]:
     """Return the root of a batch that is all there, and which packets have the leaf and the path of this tree.
 
     ``leaves`` has shape (n, 2) and ``paths`` (n, 8, 2). Where a place is claimed twice, one of the two is believed;
@@ -219,7 +265,7 @@ def _whole_tree(leaves: Nodes, index: npt.NDArray[np.intp], paths: Nodes, leaf_l
     return levels[-1], inside
 
 
-def _part_of_tree(leaves: Nodes, index: npt.NDArray[np.intp], paths: Nodes, leaf_last: int) -> tuple[bytes, Flags]:
+def _part_of_tree(leaves: Nodes, index: Rows, paths: Nodes, leaf_last: int) -> tuple[bytes, Flags]:
     """Do the same for a batch of which packets are missing: what lies above those alone is taken from the paths."""
     inside = np.ones(len(index), np.bool_)
     position, own = index, leaves

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from fingerpost.limits import STORE_BLOCK_PACKETS_MAX
 from fingerpost.store.base import Ids, Packets
 from fingerpost.store.retention import ID_SIZE_BYTES, Mask, Rows, end_days
 
@@ -50,8 +51,11 @@ class Catalog:
         """How many packets are live."""
         return self.size - self.dead
 
-    def append(self, packets: Packets, packet_ids: Ids, *, block: int, alive: Mask | None = None) -> None:
-        """Add the packets of one block, in their order there; ``alive`` says which are, by default all."""
+    def append(self, packets: Packets, packet_ids: Ids, *, block: int | Rows, alive: Mask | None = None) -> None:
+        """Add the packets of one block, in their order there, or of blocks in a row, named row by row.
+
+        All of these blocks but the last are full. ``alive`` says which packets are, by default all.
+        """
         start, end = self.size, self.size + len(packets)
         if end > len(self._rows):
             self._ids = _grown(self._ids, end)
@@ -59,7 +63,7 @@ class Catalog:
         self._ids[start:end] = packet_ids
         rows = self._rows[start:end]
         rows["block"] = block
-        rows["slot"] = np.arange(len(packets))
+        rows["slot"] = np.arange(len(packets)) % STORE_BLOCK_PACKETS_MAX
         rows["end_day"] = end_days(packets)
         rows["emitter"] = _numbers_of(packets["emitter"], self._emitters)
         rows["template"] = _numbers_of(packets["template_id"], self._templates)

@@ -406,9 +406,10 @@ class LmdbStore:
             if key in self._withdrawals:
                 self._forget_withdrawal(key)
             self._note_withdrawal(key, packet)
-        for part in parts:
-            self._catalog.append(plan.stored[part], plan.stored_ids[part], block=self._next_block)
-            self._next_block += 1
+        if parts:
+            blocks_of_rows = self._next_block + np.arange(len(plan.stored)) // STORE_BLOCK_PACKETS_MAX
+            self._catalog.append(plan.stored, plan.stored_ids, block=blocks_of_rows)
+            self._next_block += len(parts)
         self._note_state(generation=generation, died_on=died_on)
 
     def _remove(self, rows: Rows, withdrawals: list[bytes], *, day: int) -> None:

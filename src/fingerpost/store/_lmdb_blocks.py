@@ -96,9 +96,8 @@ def stored_blocks(transaction: Transaction, tables: dict[str, Any]) -> Iterator[
 
 def put_block(transaction: Transaction, tables: dict[str, Any], number: int, packets: Packets, ids: Ids) -> None:
     """Write a block, a new one or in the place of one of the same length."""
-    octets = packets.tobytes()
+    octets, index = packets.view(np.uint8).data, ids.tobytes()  # LMDB makes the one copy that is needed.
     transaction.put(block_key(number), octets, db=tables["packets"])
-    index = ids.tobytes()
     transaction.put(block_key(number), checksum(octets, index) + index, db=tables["ids"])
 
 

@@ -124,10 +124,11 @@ def plan_addition(packets: Packets, packet_ids: Ids, *, day: int, quota: int, he
                 verdicts[row] = Verdict.WITHDRAWN
     rows = np.flatnonzero(~is_withdrawal & (verdicts == Verdict.STORED))
     stored, improved = _settle(packets, packet_ids, rows, verdicts, quota=quota, held=held, freed=freed)
+    every = slice(None) if len(stored) == len(packets) else stored  # All are new: nothing to copy.
     return Plan(
         verdicts=verdicts,
-        stored=packets[stored],
-        stored_ids=packet_ids[stored],
+        stored=packets[every],
+        stored_ids=packet_ids[every],
         improved=packets[improved],
         improved_ids=packet_ids[improved],
         withdrawals=withdrawing.accepted,
