@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from fingerpost.node.daemon.client import DaemonClient
     from fingerpost.node.home import Home
-    from fingerpost.node.runtime import Confirmation, Emission, Mode
+    from fingerpost.node.reports import Confirmation, Emission
+    from fingerpost.node.runtime import Mode
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
     from fingerpost.template import Template

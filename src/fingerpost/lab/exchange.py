@@ -21,7 +21,7 @@ from fingerpost.template import CategoryOutcomeField, Template, encode_table
 
 if TYPE_CHECKING:
     from fingerpost.lab.arms import Probabilities, Rows
-    from fingerpost.node.runtime import Emission as NodeEmission
+    from fingerpost.node.reports import Emission as NodeEmission
     from fingerpost.synthesis import Answer
 
 DAY_OF_THE_DATA = 6_755  # 1988-06-30, when the table was given to the archive

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from fingerpost.node.runtime import Emission
+    from fingerpost.node.reports import Emission
     from fingerpost.synthesis import Answer
     from fingerpost.template import Template
 

@@ -12,7 +12,8 @@ from fingerpost.fingerprint import cell_of
 from fingerpost.ids import PublicKey
 from fingerpost.limits import CLOCK_SKEW_DAYS_MAX
 from fingerpost.node.roster import Standing
-from fingerpost.packet import Kind, RootCache, check_structure, has_layout, payloads, verify_packets
+from fingerpost.packet import Kind, Profile, RootCache, check_structure, has_layout, payloads, verify_packets
+from fingerpost.privacy.counts import fits_grid
 from fingerpost.template import NumberOutcomeField, Template
 
 Packets = npt.NDArray[np.void]
@@ -111,6 +112,9 @@ def _judge_by_template(packets: Packets, template: Template, day: int) -> npt.ND
     _refuse(refusals, epoch > day + CLOCK_SKEW_DAYS_MAX, Refusal.FUTURE)
     _refuse(refusals, ~withdrawal & (epoch + lifetime <= day), Refusal.EXPIRED)
     _refuse(refusals, ~withdrawal & (lifetime > template.ttl_days), Refusal.LIFETIME)
+    if template.profile is Profile.DP_AGGREGATE:
+        _refuse(refusals, ~withdrawal & ~fits_grid(packets, template), Refusal.LAYOUT)
+        return refusals
     observed = packets["kind"] == Kind.OBSERVATION
     layout = template.observation_layout()
     _refuse(refusals, ~withdrawal & ~(observed & has_layout(packets, layout)), Refusal.LAYOUT)

@@ -5,7 +5,7 @@ It decides nothing about storage or the network, and never sees a value outside 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ from fingerpost.template import (
 
 NONCE_SIZE_BYTES = 16
 CONFIDENCE_UNIT = 255
+EMITTED = (Profile.OPEN, Profile.DP_AGGREGATE)
 
 Packets = npt.NDArray[np.void]
 Rows = npt.NDArray[np.intp]
@@ -132,11 +133,23 @@ def confidence_code(confidence: float) -> int:
 def require_emittable(template: Template) -> None:
     """Raise unless this template lets raw observations leave the node."""
     template.check_may_emit()
-    if template.profile is not Profile.OPEN:
+    if template.profile not in EMITTED:
+        names = " and ".join(profile_name(profile) for profile in EMITTED)
         raise UsageError(
             "profile-unavailable",
             f"the template {template.name!r} asks for the profile {profile_name(template.profile)}",
-            hint='this version emits under the profile "open" only; nothing was written',
+            hint=f"this version emits under the profiles {names} only; nothing was written",
+        )
+
+
+def require_single(template: Template) -> None:
+    """Raise unless this template lets one record leave by itself."""
+    require_emittable(template)
+    if template.profile is Profile.DP_AGGREGATE:
+        raise UsageError(
+            "profile-one-record",
+            f"under the profile {profile_name(template.profile)} records leave as counts of many, not one by one",
+            hint="emit a table, with the column that names its subjects",
         )
 
 
@@ -153,7 +166,7 @@ def build_packets(
 
     Packets are ordered by their random nonces, so that neither a batch nor its order tells which record came first.
     """
-    require_emittable(template)
+    require_single(template)
     count = len(observations)
     nonces = np.frombuffer(entropy.read(count * NONCE_SIZE_BYTES), np.uint8).reshape(count, NONCE_SIZE_BYTES)
     order = np.lexsort(nonces.T[::-1])
@@ -185,6 +198,25 @@ def build_packets(
         batch = slice(start, start + BATCH_PACKETS_MAX)
         packets[batch] = sign_bodies(bodies[batch], signer)
     return packets, order
+
+
+def row_count(columns: Mapping[str, object]) -> int:
+    """Return the number of rows of a table, columns by name. Raises ``TableError`` without columns."""
+    if not columns:
+        raise TableError("table-empty", "a table without columns has nothing to tell")
+    return len(next(iter(columns.values())))  # type: ignore[arg-type]
+
+
+def first_problem(problems: Sequence[RowProblem], rows: int) -> RecordError:
+    """Return the error that says that rows of a table do not fit, and which is the first."""
+    first, bad = problems[0], len({problem.row for problem in problems})
+    return RecordError(
+        first.code,
+        f"row {first.row}, {first.message} ({bad} of {rows} rows have a problem; nothing was written)",
+        hint=first.hint,
+        field=first.field,
+        row=first.row,
+    )
 
 
 def _outcome_type(template: Template) -> type[np.generic]:

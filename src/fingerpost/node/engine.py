@@ -49,7 +49,7 @@ from fingerpost.node.wire import (
 from fingerpost.packet import Signer, packet_ids, packets_from_frame, signature_holds
 from fingerpost.ports import Entropy, day_of
 from fingerpost.store.base import PacketStore
-from fingerpost.synthesis import Synthesizer
+from fingerpost.synthesis.calculators import AnySynthesizer
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.template import Template
 
@@ -263,6 +263,10 @@ class Engine:
         )
         return Emitted(number=self._put_out(template_id, packets, now), packets=packets, rows=rows)
 
+    def publish(self, template_id: TemplateId, packets: Packets, *, now: float) -> int:
+        """Store packets that this node made and signed, and hand them over; return the number, as ``emit`` does."""
+        return self._put_out(template_id, packets, now)
+
     def refresh(self, template_id: TemplateId, *, now: float) -> int:
         """Begin to fetch what holders have of the groups that this node follows; ``Refreshed`` follows as an event."""
         self._number += 1
@@ -356,7 +360,7 @@ class Engine:
         self._holdings.expire(now)
         return self._holdings.knowledge(template_id).evidence(day=day_of(now))
 
-    def synthesizer(self, template_id: TemplateId, *, conditions: Mapping[str, object], now: float) -> Synthesizer:
+    def synthesizer(self, template_id: TemplateId, *, conditions: Mapping[str, object], now: float) -> AnySynthesizer:
         """Return what answers from the live packets of a template; fitted once for as long as they stay the same.
 
         Raises ``RecordError`` for conditions that the template does not have.
@@ -366,7 +370,7 @@ class Engine:
 
     def synthesizer_of_cells(
         self, template_id: TemplateId, cells: Sequence[int], *, conditions: Mapping[str, object], now: float
-    ) -> Synthesizer:
+    ) -> AnySynthesizer:
         """Return what answers from the packets known in some cells, kept or fetched."""
         cache = self._holdings.cache(template_id)
         return self._holdings.knowledge(template_id).synthesizer_of(
@@ -378,7 +382,7 @@ class Engine:
 
     def synthesizer_of_packets(
         self, template_id: TemplateId, ids: Sequence[bytes], *, conditions: Mapping[str, object], now: float
-    ) -> Synthesizer:
+    ) -> AnySynthesizer:
         """Return what answers from the packets with these ids that are known, kept or fetched."""
         return self._holdings.knowledge(template_id).synthesizer_of(
             lambda: self._holdings.cache(template_id).packets(ids),

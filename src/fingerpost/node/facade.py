@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fingerpost.ids import NodeId, PublicKey
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.network import Reach
-from fingerpost.node.runtime import AsyncNode, Confirmation, Emission, Mode
+from fingerpost.node.reports import Confirmation, Emission
+from fingerpost.node.runtime import AsyncNode, Mode
 from fingerpost.ports import Clock, Entropy
 from fingerpost.template import Template
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fingerpost.carrier.base import Address
+    from fingerpost.privacy.noise import CountNoise
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
@@ -44,8 +46,11 @@ class Node:
         follow: bool = True,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
+        noise: CountNoise | None = None,
     ) -> None:
-        opening = AsyncNode.open(template, home=home, network=network, follow=follow, clock=clock, entropy=entropy)
+        opening = AsyncNode.open(
+            template, home=home, network=network, follow=follow, clock=clock, entropy=entropy, noise=noise
+        )
         self._node = _run(opening)
         self._abandoned = weakref.finalize(self, _abandon, self._node)
         self._abandoned.atexit = False  # The loop ends then, and what still waits with it.
@@ -101,10 +106,15 @@ class Node:
         columns: Mapping[str, object],
         *,
         skip_bad_rows: bool = False,
+        subject_column: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Emission:
         """Tell the outcomes of a whole table, columns by name."""
-        return _run(self._node.emit_table(columns, skip_bad_rows=skip_bad_rows, progress=progress))
+        return _run(
+            self._node.emit_table(
+                columns, skip_bad_rows=skip_bad_rows, subject_column=subject_column, progress=progress
+            )
+        )
 
     def ask(
         self,

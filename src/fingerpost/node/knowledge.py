@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.packet import PACKET_DTYPE
 from fingerpost.store.base import PacketStore
-from fingerpost.synthesis import Synthesizer
+from fingerpost.synthesis.calculators import AnyEvidence, AnySynthesizer, read_evidence, synthesizer_of
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.template import Template, condition_codes
 
@@ -29,9 +29,9 @@ class Knowledge:
         self._template = template
         self._released = released
         self._fingerprinter: Fingerprinter | None = None
-        self._evidence: tuple[tuple[int, int], Evidence] | None = None
-        self._synthesizers: dict[tuple[int, tuple[int, ...]], tuple[Evidence, Synthesizer]] = {}
-        self._passing: tuple[object, Synthesizer, npt.NDArray[np.void]] | None = None
+        self._evidence: tuple[tuple[int, int], AnyEvidence] | None = None
+        self._synthesizers: dict[tuple[int, tuple[int, ...]], tuple[AnyEvidence, AnySynthesizer]] = {}
+        self._passing: tuple[object, AnySynthesizer, npt.NDArray[np.void]] | None = None
 
     @property
     def fingerprinter(self) -> Fingerprinter:
@@ -46,21 +46,19 @@ class Knowledge:
         return np.concatenate(blocks) if blocks else np.zeros(0, PACKET_DTYPE)
 
     def evidence(self, *, day: int) -> Evidence:
-        """Return the live packets that may be answered from, as columns; built anew only when they may have changed."""
-        state = self._store.generation, 0 if self._released is None else day
-        if self._evidence is None or self._evidence[0] != state:
-            self._evidence = state, Evidence.from_packets(self._of_answers(self.packets(), day), self._template)
-        return self._evidence[1]
+        """Return the live packets of single records that may be answered from, as columns; none under noisy counts."""
+        found = self._read(day)
+        return found if isinstance(found, Evidence) else Evidence.from_packets(self.packets()[:0], self._template)
 
-    def synthesizer(self, *, conditions: Mapping[str, object], day: int) -> Synthesizer:
+    def synthesizer(self, *, conditions: Mapping[str, object], day: int) -> AnySynthesizer:
         """Return what answers from the live packets. Raises ``RecordError`` for conditions the template lacks."""
-        evidence = self.evidence(day=day)
+        evidence = self._read(day)
         key = day, tuple(condition_codes(self._template, conditions))
         known = self._synthesizers.get(key)
         if known is None or known[0] is not evidence:
             if len(self._synthesizers) >= SYNTHESIZERS_MAX:
                 self._synthesizers.clear()
-            known = evidence, Synthesizer(evidence, self._template, day=day, conditions=conditions)
+            known = evidence, synthesizer_of(evidence, self._template, day=day, conditions=conditions)
             self._synthesizers[key] = known
         return known[1]
 
@@ -71,13 +69,13 @@ class Knowledge:
         name: object,
         conditions: Mapping[str, object],
         day: int,
-    ) -> Synthesizer:
+    ) -> AnySynthesizer:
         """Return what answers from some packets, which ``name`` tells from all others; the last one is kept."""
         key = name, day, tuple(condition_codes(self._template, conditions))
         if self._passing is None or self._passing[0] != key:
             chosen = self._of_answers(packets(), day)
-            evidence = Evidence.from_packets(chosen, self._template)
-            synthesizer = Synthesizer(evidence, self._template, day=day, conditions=conditions)
+            evidence = read_evidence(chosen, self._template)
+            synthesizer = synthesizer_of(evidence, self._template, day=day, conditions=conditions)
             self._passing = key, synthesizer, chosen
         return self._passing[1]
 
@@ -86,6 +84,13 @@ class Knowledge:
         if self._passing is not None and self._passing[1].evidence_digest == evidence_digest:
             return self._passing[2]
         return self._of_answers(self.packets(), day)
+
+    def _read(self, day: int) -> AnyEvidence:
+        """Return what answers rest on; built anew only when it may have changed."""
+        state = self._store.generation, 0 if self._released is None else day
+        if self._evidence is None or self._evidence[0] != state:
+            self._evidence = state, read_evidence(self._of_answers(self.packets(), day), self._template)
+        return self._evidence[1]
 
     def _of_answers(self, packets: npt.NDArray[np.void], day: int) -> npt.NDArray[np.void]:
         return packets if self._released is None else packets[self._released(packets, day)]

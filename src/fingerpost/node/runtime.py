@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -16,26 +16,39 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.carrier.base import Address
-from fingerpost.errors import NetworkError, RecordError, TableError, UsageError
+from fingerpost.errors import NetworkError, UsageError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
 from fingerpost.node.connection import Connection
-from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
+from fingerpost.node.emission import (
+    Observations,
+    first_problem,
+    observation,
+    observations_of_table,
+    require_emittable,
+    require_single,
+    row_count,
+)
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.groups import GroupStatus
+from fingerpost.node.home import Home
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
+from fingerpost.node.release import Releaser, is_release, require_known, subject_values
+from fingerpost.node.reports import Confirmation, Emission
 from fingerpost.node.status import NodeStatus, Watch, read_status
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy, day_of
+from fingerpost.privacy.ledger import Ledger
 from fingerpost.store.retention import compaction_due
 from fingerpost.synthesis.answer import Gathering
 from fingerpost.system import SystemClock, SystemEntropy
 from fingerpost.template import RowProblem, Template
 
 if TYPE_CHECKING:
+    from fingerpost.privacy.noise import CountNoise
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
@@ -45,29 +58,6 @@ NEAREST_PACKETS = 1_024  # asked for in mode "direct"
 
 Mode = Literal["sync", "cells", "direct"]
 MODES = ", ".join(get_args(Mode))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emission:
-    """What a table turned into: ``packet_ids`` in row order (hex), rows left out, and bytes.
-
-    Every packet is durable here and at ``holders`` other holders. ``acknowledged`` says that this is enough for any two
-    of them, this node among them, to be lost for ever; if not, the node goes on handing them over.
-    """
-
-    packet_ids: tuple[str, ...]
-    problems: tuple[RowProblem, ...]
-    size_bytes: int
-    holders: int
-    acknowledged: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation:
-    """An answer met its outcome: the packet that says so, and -ln of the probability that the answer gave it."""
-
-    packet_id: str
-    log_loss: float | None
 
 
 class AsyncNode:
@@ -81,8 +71,10 @@ class AsyncNode:
         clock: Clock,
         follow: bool,
         watch: Watch,
+        releaser: Releaser,
     ) -> None:
         self._engine = engine
+        self._releaser = releaser
         self._follow = follow
         self._template = template
         self._clock = clock
@@ -101,6 +93,7 @@ class AsyncNode:
         follow: bool = True,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
+        noise: CountNoise | None = None,
     ) -> AsyncNode:
         """Open a node on ``home``, or in memory only when there is none, and join ``network`` if one is given.
 
@@ -121,7 +114,9 @@ class AsyncNode:
             organisation="" if network is None else network.organisation(PublicKey(signer.public_key)),
         )
         engine.serve(value, follow=follow)
-        node = cls(engine, value, clock=clock, follow=follow, watch=Watch(store=store))
+        place = None if root is None else Home(root)
+        releaser = Releaser(place, signer=signer, entropy=entropy, noise=noise)
+        node = cls(engine, value, clock=clock, follow=follow, watch=Watch(store=store), releaser=releaser)
         try:
             if network is not None:
                 state = None if root is None else root / "directory"
@@ -174,7 +169,7 @@ class AsyncNode:
 
         Raises ``RecordError`` for a value that does not fit the template; then nothing left this node.
         """
-        require_emittable(self._template)
+        require_single(self._template)
         one = observation(
             self._template,
             situation,
@@ -190,19 +185,25 @@ class AsyncNode:
         columns: Mapping[str, object],
         *,
         skip_bad_rows: bool = False,
+        subject_column: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Emission:
         """Tell the outcomes of a whole table, columns by name; ``progress`` is called with (rows done, rows in all).
 
-        Raises ``RecordError`` for the first row that does not fit, before anything is written; with
-        ``skip_bad_rows`` such rows are left out and listed in the result.
+        ``subject_column`` says whom each row is about, which never leaves; under differential privacy it must be given.
+        Raises ``RecordError`` for the first row that does not fit, before anything is written; with ``skip_bad_rows``
+        such rows are left out and listed in the result. Raises ``PrivacyError`` for a release that may not be made.
         """
         require_emittable(self._template)
-        rows = _row_count(columns)
+        rows = row_count(columns)
         all_rows, problems = observations_of_table(self._template, columns, rows=rows)
         if problems and not skip_bad_rows:
-            raise _first_problem(problems, rows)
+            raise first_problem(problems, rows)
         bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
+        if is_release(self._template):
+            named = subject_values(columns, subject_column, self._template)
+            good = np.setdiff1d(np.arange(rows), bad)
+            return await self._release(all_rows.part(good), [named[row] for row in good], problems=problems)
         return await self._emit(all_rows.without(bad), problems=problems, progress=progress)
 
     async def ask(
@@ -245,10 +246,10 @@ class AsyncNode:
         The modes are those that ``ask`` takes by itself. Raises ``RecordError`` for the first row that does not fit.
         """
         if not self._follow:
-            rows = asking.rows_of(columns, rows=_row_count(columns))
+            rows = asking.rows_of(columns, rows=row_count(columns))
             return [await self.ask(row) for row in rows]
         await self._refresh()
-        return asking.ask_table(self._engine, self._template, columns, rows=_row_count(columns), now=self._clock.now())
+        return asking.ask_table(self._engine, self._template, columns, rows=row_count(columns), now=self._clock.now())
 
     async def confirm(
         self,
@@ -354,6 +355,55 @@ class AsyncNode:
             acknowledged=bool(reports) and all(isinstance(report, Acknowledged) for report in reports),
         )
 
+    async def _release(
+        self, observations: Observations, subjects: Sequence[object], *, problems: Sequence[RowProblem]
+    ) -> Emission:
+        """Count records under differential privacy: the ledger first, then the packets."""
+        template, keys = self._template, self._releaser.subjects(subjects)
+        with self._releaser.ledger() as file:
+            for earlier in file.unpublished():
+                self._engine.publish(template.template_id, earlier, now=self._clock.now())
+            file.published()
+            checked = await self._check_ledger(file.ledger)
+            now = self._clock.now()
+            chosen = self._releaser.choose(file.ledger, template, keys, day=day_of(now))
+            packets = self._releaser.count(
+                file,
+                template,
+                self._engine.fingerprinter(template.template_id),
+                observations,
+                chosen,
+                day=day_of(now),
+            )
+            number = self._engine.publish(template.template_id, packets, now=now)
+            file.published()
+            release = self._releaser.report(file.ledger, template, chosen, holders_checked=checked)
+        self._watch.emitted(number, len(packets))
+        report = await self._report_of(number)
+        return Emission(
+            packet_ids=tuple(packet_id.tobytes().hex() for packet_id in packet_ids(packets)),
+            problems=tuple(problems),
+            size_bytes=packets.nbytes,
+            holders=0 if report is None else report.holders,
+            acknowledged=isinstance(report, Acknowledged),
+            release=release,
+        )
+
+    async def _check_ledger(self, ledger: Ledger) -> int:
+        """Ask other holders whether they have a release that the ledger does not know; return how many answered."""
+        answered = 0
+        if self._connection is not None:
+            await self._connection.meet()
+            event = await self._event_of(self._engine.refresh(self._template.template_id, now=self._clock.now()))
+            answered = event.peers if isinstance(event, Refreshed) else 0
+        return require_known(
+            ledger,
+            await self.packets(),
+            emitter=self.public_key,
+            asked=len(self._engine.peers.all()),
+            answered=answered,
+        )
+
     async def _report_of(self, number: int) -> Acknowledged | Unacknowledged | None:
         """Wait until an emission is acknowledged or cannot be for now; None when it takes too long."""
         report = await self._event_of(number)
@@ -446,20 +496,3 @@ def _require_follow(mode: Mode, *, follows: bool) -> None:
             "this node keeps no more than its share of the template, so it cannot answer from its own packets alone",
             hint='ask with mode "cells", or open the node with follow=True',
         )
-
-
-def _row_count(columns: Mapping[str, object]) -> int:
-    if not columns:
-        raise TableError("table-empty", "a table without columns has nothing to tell")
-    return len(next(iter(columns.values())))  # type: ignore[arg-type]
-
-
-def _first_problem(problems: Sequence[RowProblem], rows: int) -> RecordError:
-    first, bad = problems[0], len({problem.row for problem in problems})
-    return RecordError(
-        first.code,
-        f"row {first.row}, {first.message} ({bad} of {rows} rows have a problem; nothing was written)",
-        hint=first.hint,
-        field=first.field,
-        row=first.row,
-    )

@@ -1,5 +1,7 @@
 """Synthesis: from packets to an answer with its evidence."""
 
+from fingerpost.synthesis._counts_reading import CountsEvidence
+from fingerpost.synthesis._counts_synthesizer import CountsSynthesizer
 from fingerpost.synthesis._synthesizer import Synthesizer, synthesize, synthesize_many
 from fingerpost.synthesis.answer import (
     ActionEstimate,
@@ -19,6 +21,8 @@ from fingerpost.synthesis.receipt import Receipt, Verification, make_receipt, ve
 __all__ = [
     "ActionEstimate",
     "Answer",
+    "CountsEvidence",
+    "CountsSynthesizer",
     "Evidence",
     "FittedKernel",
     "KernelOptions",

@@ -26,7 +26,7 @@ from fingerpost.limits import EPOCH_DAY_MAX, PACKET_SIZE_BYTES, TEMPLATE_SIZE_BY
 from fingerpost.packet import check_structure, packet_ids, packets_from_frame, verify_packets
 from fingerpost.synthesis._synthesizer import Synthesizer
 from fingerpost.synthesis.answer import Answer, Query
-from fingerpost.synthesis.evidence import Evidence
+from fingerpost.synthesis.calculators import AnyEvidence, AnySynthesizer, read_evidence, synthesizer_of
 from fingerpost.synthesis.kernel import KernelOptions, KernelSettings
 from fingerpost.template import Template, parse_template
 
@@ -116,7 +116,7 @@ def make_receipt(
 
     :raises ReceiptError: when the answer does not follow from these packets, or rests on none.
     """
-    evidence = Evidence.from_packets(packets, template)
+    evidence = read_evidence(packets, template)
     used = _synthesizer(evidence, template, answer, options or KernelOptions(), settings=None)
     if used.evidence_digest != answer.evidence_digest:
         raise ReceiptError(
@@ -125,8 +125,11 @@ def make_receipt(
             hint="Ask again and make the receipt before packets arrive, expire or are withdrawn.",
         )
     rows = np.arange(len(used.evidence))
-    if len(rows) > used.options.whole_packets_max:
-        rows = _rows_used(used, answer.query)
+    chosen_options = options or KernelOptions()
+    if isinstance(used, Synthesizer):
+        chosen_options = used.options
+        if len(rows) > used.options.whole_packets_max:
+            rows = _rows_used(used, answer.query)
     if len(rows) > RECEIPT_PACKETS_MAX:
         raise ReceiptError("receipt-size", f"a receipt holds at most {RECEIPT_PACKETS_MAX} packets")
     wanted = {one.tobytes() for one in used.evidence.packet_ids[rows]}
@@ -136,7 +139,7 @@ def make_receipt(
     receipt = Receipt(
         template=template.canonical,
         packets=chosen.tobytes(),
-        options=_plain_options(used.options),
+        options=_plain_options(chosen_options),
         claims=_canonical(_claims(answer)),
     )
     verify_receipt(receipt)
@@ -162,14 +165,14 @@ def verify_receipt(receipt: Receipt | bytes) -> Verification:
 
 
 def _verify(claims: dict[str, Any], packets: NDArray[Any], template: Template, options: KernelOptions) -> Verification:
-    evidence = Evidence.from_packets(packets, template)
+    evidence = read_evidence(packets, template)
     query = _query(claims["query"])
     day, conditions = claims["day"], claims["conditions"]
     if not isinstance(day, int) or not 0 <= day <= 2 * EPOCH_DAY_MAX:
         raise ReceiptError("receipt-claims", "the day of the answer is not a day")
     whole = int(claims["packets"]) <= options.whole_packets_max
     settings = None if whole else _settings(claims["settings"])
-    synthesizer = Synthesizer(evidence, template, day=day, options=options, conditions=conditions, settings=settings)
+    synthesizer = synthesizer_of(evidence, template, day=day, options=options, conditions=conditions, settings=settings)
     if len(synthesizer.evidence) != len(packets):
         raise ReceiptError("receipt-packets", "a packet in the receipt cannot have been used", hint=HINT_FALSE)
     answer = synthesizer.ask(query)
@@ -183,11 +186,16 @@ def _verify(claims: dict[str, Any], packets: NDArray[Any], template: Template, o
 
 
 def _synthesizer(
-    evidence: Evidence, template: Template, answer: Answer, options: KernelOptions, *, settings: KernelSettings | None
-) -> Synthesizer:
+    evidence: AnyEvidence,
+    template: Template,
+    answer: Answer,
+    options: KernelOptions,
+    *,
+    settings: KernelSettings | None,
+) -> AnySynthesizer:
     if not answer.packets:
         raise ReceiptError("receipt-empty", "an answer without evidence has nothing to verify")
-    return Synthesizer(
+    return synthesizer_of(
         evidence,
         template,
         day=answer.day,

@@ -24,7 +24,8 @@ from fingerpost.node.daemon.messages import (
     read_error,
 )
 from fingerpost.node.emission import observation
-from fingerpost.node.runtime import Confirmation, Emission, Mode
+from fingerpost.node.reports import Confirmation, Emission
+from fingerpost.node.runtime import Mode
 from fingerpost.packet import PACKET_DTYPE
 from fingerpost.synthesis.answer_reading import read_answer
 from fingerpost.synthesis.receipt import Receipt

@@ -1,0 +1,241 @@
+"""Releases under differential privacy: from records to noisy counts, paid for in the ledger before anything leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fingerpost.errors import PrivacyError, TableError, UsageError
+from fingerpost.fingerprint import Fingerprinter, cell_of
+from fingerpost.limits import ACKNOWLEDGEMENTS, DP_LIFETIME_EPSILON, DP_RELEASE_EPSILON
+from fingerpost.node.emission import Observations
+from fingerpost.node.ledger_file import LedgerFile, open_ledger
+from fingerpost.node.salt import open_salt
+from fingerpost.packet import Kind, Profile, Signer, packet_ids, sign_bodies
+from fingerpost.privacy.counts import (
+    count_records,
+    counts_bodies,
+    grid_of,
+    noisy_counts,
+    outcome_levels,
+)
+from fingerpost.privacy.ledger import MILLI, Ledger
+from fingerpost.privacy.subjects import SubjectKeys, subject_keys
+from fingerpost.template import Template, profile_name
+
+if TYPE_CHECKING:
+    from fingerpost.node.home import Home
+    from fingerpost.ports import Entropy
+    from fingerpost.privacy.noise import CountNoise
+
+Packets = npt.NDArray[np.void]
+RELEASING: Final = frozenset({Profile.DP_AGGREGATE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What a release costs each subject, and how much one may spend in all, in thousandths of epsilon."""
+
+    cost_milli: int
+    cap_milli: int
+
+
+PRICES: Final = {
+    Profile.DP_AGGREGATE: Prices(cost_milli=MILLI * DP_RELEASE_EPSILON, cap_milli=MILLI * DP_LIFETIME_EPSILON),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseReport:
+    """What a release under differential privacy took in and left out.
+
+    ``rows`` are counted, each of another subject. Left out are ``same_subject`` rows (their subject is counted in this
+    epoch, by this release or an earlier one) and ``spent`` rows, whose subject has spent what it may in a lifetime.
+    ``holders_checked`` other holders had no release of this node that its ledger does not know.
+    """
+
+    number: int
+    rows: int
+    same_subject: int
+    spent: int
+    epsilon: float
+    lifetime_epsilon: float
+    holders_checked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Rows that may be counted, in no order, with their subjects, and how many are left out for which reason."""
+
+    rows: npt.NDArray[np.intp]
+    subjects: SubjectKeys
+    same_subject: int
+    spent: int
+
+
+class Releaser:
+    """Makes the releases of one home. Raises ``UsageError`` (``ledger-home``) where there is no home."""
+
+    def __init__(self, home: Home | None, *, signer: Signer, entropy: Entropy, noise: CountNoise | None = None) -> None:
+        self._home = home
+        self._signer = signer
+        self._entropy = entropy
+        self._noise = noise
+
+    @contextmanager
+    def ledger(self) -> Iterator[LedgerFile]:
+        """Give the ledger to this release alone. Raises ``PrivacyError``."""
+        with open_ledger(self._require_home(), entropy=self._entropy) as file:
+            yield file
+
+    def subjects(self, values: Sequence[object] | Any) -> SubjectKeys:
+        """Return the keys of a column of subjects. Raises ``RecordError`` for a row without one."""
+        return subject_keys(open_salt(self._require_home(), entropy=self._entropy), values)
+
+    def choose(self, ledger: Ledger, template: Template, subjects: SubjectKeys, *, day: int) -> Chosen:
+        """Return the rows that a release may count: one of each subject, drawn at random, that may still spend.
+
+        Raises ``PrivacyError`` (``ledger-clock``; ``release-empty`` where no row is left).
+        """
+        prices = PRICES[template.profile]
+        nonces = np.frombuffer(self._entropy.read(8 * len(subjects)), np.uint64)
+        order = np.argsort(nonces, kind="stable")
+        may = ledger.may_count(
+            subjects[order],
+            day=day,
+            template_id=template.template_id,
+            cost_milli=prices.cost_milli,
+            cap_milli=prices.cap_milli,
+        )
+        rows = order[may]
+        out = subjects[order[~may]]
+        spent = sum(ledger.spent_milli(key.tobytes()) + prices.cost_milli > prices.cap_milli for key in out)
+        if not len(rows):
+            raise PrivacyError(
+                "release-empty",
+                f"no row can be counted: {len(out) - spent:,} are of subjects who are counted today already, and "
+                f"{spent:,} of subjects who have spent epsilon {DP_LIFETIME_EPSILON}",
+                hint="each subject counts once a day, as long as its lifetime budget lasts: fingerpost privacy budget",
+            )
+        return Chosen(rows=rows, subjects=subjects[rows], same_subject=len(out) - spent, spent=spent)
+
+    def count(
+        self,
+        file: LedgerFile,
+        template: Template,
+        fingerprinter: Fingerprinter,
+        observations: Observations,
+        chosen: Chosen,
+        *,
+        day: int,
+    ) -> Packets:
+        """Return the signed packets of a release of the chosen rows, paid for."""
+        packets = self.packets(template, fingerprinter, observations.part(chosen.rows), day=day)
+        prices = PRICES[template.profile]
+        file.spend(
+            packets,
+            chosen.subjects,
+            day=day,
+            template_id=template.template_id,
+            profile=profile_name(template.profile),
+            cost_milli=prices.cost_milli,
+            cap_milli=prices.cap_milli,
+        )
+        return packets
+
+    def packets(
+        self, template: Template, fingerprinter: Fingerprinter, observations: Observations, *, day: int
+    ) -> Packets:
+        """Return the signed packets that count these records with fresh noise. They may not leave before ``spend``."""
+        counts = count_records(
+            grid_of(template),
+            cells=cell_of(fingerprinter.fingerprints(observations.encoded), template),
+            actions=observations.actions,
+            levels=outcome_levels(template, observations.outcomes, self._entropy),
+        )
+        noisy = noisy_counts(counts, self._noise or _system_noise())
+        emitter = self._signer.public_key
+        return sign_bodies(
+            counts_bodies(template, noisy, emitter=emitter, day=day, entropy=self._entropy), self._signer
+        )
+
+    def report(self, ledger: Ledger, template: Template, chosen: Chosen, *, holders_checked: int) -> ReleaseReport:
+        """Return what the last release of a ledger took in and left out."""
+        prices = PRICES[template.profile]
+        return ReleaseReport(
+            number=len(ledger.entries),
+            rows=len(chosen.rows),
+            same_subject=chosen.same_subject,
+            spent=chosen.spent,
+            epsilon=prices.cost_milli / MILLI,
+            lifetime_epsilon=prices.cap_milli / MILLI,
+            holders_checked=holders_checked,
+        )
+
+    def _require_home(self) -> Home:
+        if self._home is None:
+            raise UsageError(
+                "ledger-home",
+                "a node in memory forgets what its subjects have spent, so it releases nothing under this profile",
+                hint="open the node with home=DIR",
+            )
+        return self._home
+
+
+def is_release(template: Template) -> bool:
+    """Say whether records of a template leave as releases of many, with noise."""
+    return template.profile in RELEASING
+
+
+def subject_values(columns: Mapping[str, object], name: str | None, template: Template) -> list[object]:
+    """Return the column of a table that says whom each row is about. Raises ``UsageError`` or ``TableError``."""
+    if name is None:
+        raise UsageError(
+            "subject-column",
+            f"under the profile {profile_name(template.profile)} each subject counts once, so a column has to name it",
+            hint="say which column says whom a row is about: --subject-column COL (it never leaves this node)",
+        )
+    if name not in columns:
+        raise TableError(
+            "column-missing",
+            f"the table has no column {name!r}",
+            hint=f"its columns are: {', '.join(list(columns)[:20])}",
+        )
+    column: Any = columns[name]
+    return column.to_pylist() if hasattr(column, "to_pylist") else list(column)
+
+
+def require_known(ledger: Ledger, packets: Packets, *, emitter: bytes, asked: int, answered: int) -> int:
+    """Return how many other holders vouch that this ledger is the last one: they have no release that it lacks.
+
+    ``packets`` are those of the template, here and from ``answered`` of ``asked`` other holders. Raises
+    ``PrivacyError``: ``ledger-behind`` when a packet of this emitter is not in the ledger (restored from an older
+    backup), ``ledger-unchecked`` when fewer holders than acknowledge a packet answer.
+    """
+    mine = packets[(packets["emitter"] == np.frombuffer(emitter, np.uint8)).all(axis=1)]
+    mine = mine[np.isin(mine["kind"], (Kind.COUNTS, Kind.REPORT))]
+    unknown = sum(not ledger.knows(packet_id.tobytes()) for packet_id in packet_ids(mine))
+    if unknown:
+        raise PrivacyError(
+            "ledger-behind",
+            f"{unknown} packets were released under this identity that the privacy ledger does not know",
+            hint="the home was restored from an older backup: restore the newest ledger, or release no more from it",
+        )
+    if answered < min(ACKNOWLEDGEMENTS, asked):
+        raise PrivacyError(
+            "ledger-unchecked",
+            f"{answered} of {asked} other holders answered; {min(ACKNOWLEDGEMENTS, asked)} have to say what they hold",
+            hint="a ledger cannot see by itself that it is an old copy; try again when the holders are back",
+        )
+    return answered
+
+
+def _system_noise() -> CountNoise:
+    from fingerpost.node.noise import OpenDpNoise
+
+    return OpenDpNoise()
