@@ -79,8 +79,8 @@ class WriteBehindStore(SimulatedStore):
 class WithoutOutbox(Engine):
     """Hands its packets over and keeps none of them, unless it holds their group."""
 
-    def _put_out(self, template_id: bytes, packets: Packets, now: float) -> int:
-        number = super()._put_out(template_id, packets, now)
+    def publish(self, template_id: bytes, packets: Packets, *, now: float) -> int:
+        number = super().publish(template_id, packets, now=now)
         ids = packet_ids(packets)
         held = [
             self.group(

@@ -135,11 +135,14 @@ def _preview(template: "Template", table: "Table", place: "Home") -> "EmissionVi
 
     from fingerpost.cli._emission_view import EmissionView
     from fingerpost.fingerprint import Fingerprinter
+    from fingerpost.node.consortium import RingFile
     from fingerpost.node.emission import build_packets, observations_of_table
     from fingerpost.packet import decode
+    from fingerpost.privacy.seal import KEY_SIZE_BYTES, Seals, passing_ring
 
     observations, problems = observations_of_table(template, table.columns, rows=table.rows)
     bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
+    ring = RingFile(place, template.template_id).ring(day=today())
     signer, node_id = _signer(place)
     packets, _ = build_packets(
         template,
@@ -148,6 +151,7 @@ def _preview(template: "Template", table: "Table", place: "Home") -> "EmissionVi
         signer=signer,
         day=today(),
         entropy=SystemEntropy(),
+        seals=Seals(ring or passing_ring(template.template_id, SystemEntropy().read(KEY_SIZE_BYTES), day=today())),
     )
     return EmissionView(
         template=template,

@@ -35,7 +35,7 @@ def locate(
     Raises ``RecordError`` for a value that does not fit the template.
     """
     encoded = encode_record(template, situation)[None, :]
-    fingerprinter = engine.fingerprinter(template.template_id)
+    fingerprinter = engine.knowledge(template.template_id).fingerprinter
     (query,) = _queries(template, fingerprinter, encoded)
     costs = fingerprinter.flip_costs(encoded)[0]
     if is_release(template):  # Answers rest on the counts of all cells, so which are asked for says nothing.
@@ -74,7 +74,7 @@ def ask_table(
         message = f"row {first.row}, {first.message}"
         raise RecordError(first.code, message, hint=first.hint, field=first.field, row=first.row)
     synthesizer = engine.synthesizer(template.template_id, conditions={}, now=now)
-    return synthesizer.ask_many(_queries(template, engine.fingerprinter(template.template_id), encoded))
+    return synthesizer.ask_many(_queries(template, engine.knowledge(template.template_id).fingerprinter, encoded))
 
 
 def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, object]]:
@@ -96,7 +96,8 @@ def require_direct_allowed(template: Template, *, tells_situation: bool) -> None
 def receipt(engine: Engine, template: Template, answer: Answer, *, now: float) -> Receipt:
     """Return the evidence of an answer. Raises ``ReceiptError`` when the packets have changed since."""
     packets = engine.packets_behind(template.template_id, answer.evidence_digest, now=now)
-    return make_receipt(answer, packets, template)
+    readable = engine.knowledge(template.template_id).readable(packets)
+    return make_receipt(answer, packets[readable.rows], template, secrets=readable.secrets)
 
 
 def log_loss(answer: Answer, outcome: object) -> float | None:

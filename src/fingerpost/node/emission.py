@@ -17,6 +17,7 @@ from fingerpost.fingerprint import Fingerprinter, cell_of
 from fingerpost.limits import BATCH_PACKETS_MAX
 from fingerpost.packet import PACKET_DTYPE, Kind, Profile, Signer, blank_bodies, payloads, sign_bodies
 from fingerpost.ports import Entropy
+from fingerpost.privacy.seal import Seals
 from fingerpost.template import (
     RowProblem,
     Template,
@@ -32,8 +33,8 @@ from fingerpost.template import (
 )
 
 NONCE_SIZE_BYTES = 16
+PROFILES_EMITTED = (Profile.OPEN, Profile.CONSORTIUM, Profile.DP_AGGREGATE)
 CONFIDENCE_UNIT = 255
-EMITTED = (Profile.OPEN, Profile.DP_AGGREGATE)
 
 Packets = npt.NDArray[np.void]
 Rows = npt.NDArray[np.intp]
@@ -133,8 +134,8 @@ def confidence_code(confidence: float) -> int:
 def require_emittable(template: Template) -> None:
     """Raise unless this template lets raw observations leave the node."""
     template.check_may_emit()
-    if template.profile not in EMITTED:
-        names = " and ".join(profile_name(profile) for profile in EMITTED)
+    if template.profile not in PROFILES_EMITTED:
+        names = " and ".join(f'"{profile_name(profile)}"' for profile in PROFILES_EMITTED)
         raise UsageError(
             "profile-unavailable",
             f"the template {template.name!r} asks for the profile {profile_name(template.profile)}",
@@ -161,10 +162,12 @@ def build_packets(
     signer: Signer,
     day: int,
     entropy: Entropy,
+    seals: Seals | None = None,
 ) -> tuple[Packets, Rows]:
     """Return signed packets in batches of up to 256, and the row that each one came from.
 
     Packets are ordered by their random nonces, so that neither a batch nor its order tells which record came first.
+    Under the profile consortium ``seals`` closes them; without it ``KeyFileError`` (``consortium-keys-absent``).
     """
     require_single(template)
     count = len(observations)
@@ -174,7 +177,7 @@ def build_packets(
     bodies = blank_bodies(
         count,
         kind=Kind.OBSERVATION,
-        profile=template.profile,
+        profile=Profile.OPEN,
         epoch=day,
         ttl_days=template.ttl_days,
         template_id=template.template_id,
@@ -193,6 +196,8 @@ def build_packets(
     content["confidence"] = observations.confidences[order]
     content["action"] = observations.actions[order]
     content["outcome"] = observations.outcomes[order]
+    if template.profile is Profile.CONSORTIUM:
+        bodies = (seals or Seals(None)).seal(bodies, day=day)
     packets: Packets = np.zeros(count, PACKET_DTYPE)
     for start in range(0, count, BATCH_PACKETS_MAX):
         batch = slice(start, start + BATCH_PACKETS_MAX)

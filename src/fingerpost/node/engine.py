@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.errors import FingerpostError, UsageError
-from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import GROUP_BITS_SERVED_MAX
 from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audit
@@ -26,6 +25,7 @@ from fingerpost.node.fetching import Fetching
 from fingerpost.node.groups import Group, GroupStatus
 from fingerpost.node.haves import have_statement
 from fingerpost.node.holdings import Holdings, Taken, arrival
+from fingerpost.node.knowledge import Knowledge
 from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
 from fingerpost.node.placement import Placement
@@ -198,6 +198,10 @@ class Engine:
             key = template.template_id, number
             self._groups[key] = Group(template_id=template.template_id, number=number, audit_at=audit_at)
 
+    def knowledge(self, template_id: TemplateId) -> Knowledge:
+        """Return what a template's packets say here, and what they are sealed and opened with."""
+        return self._holdings.knowledge(template_id)
+
     def template(self, template_id: TemplateId) -> Template:
         """Return a template that is served. Raises ``UsageError`` (``template-not-served``)."""
         return self._holdings.template(template_id)
@@ -257,15 +261,17 @@ class Engine:
         then nothing was stored.
         """
         template, day = self.template(template_id), day_of(now)
-        fingerprinter = self.fingerprinter(template_id)
+        knowledge = self.knowledge(template_id)
         packets, rows = build_packets(
-            template, fingerprinter, observations, signer=self._signer, day=day, entropy=self._entropy
+            template,
+            knowledge.fingerprinter,
+            observations,
+            signer=self._signer,
+            day=day,
+            entropy=self._entropy,
+            seals=knowledge.seals,
         )
-        return Emitted(number=self._put_out(template_id, packets, now), packets=packets, rows=rows)
-
-    def publish(self, template_id: TemplateId, packets: Packets, *, now: float) -> int:
-        """Store packets that this node made and signed, and hand them over; return the number, as ``emit`` does."""
-        return self._put_out(template_id, packets, now)
+        return Emitted(number=self.publish(template_id, packets, now=now), packets=packets, rows=rows)
 
     def refresh(self, template_id: TemplateId, *, now: float) -> int:
         """Begin to fetch what holders have of the groups that this node follows; ``Refreshed`` follows as an event."""
@@ -351,10 +357,6 @@ class Engine:
         """Return the oldest event that was not returned yet, or None."""
         return self._events.popleft() if self._events else None
 
-    def fingerprinter(self, template_id: TemplateId) -> Fingerprinter:
-        """Return the projection of a template, made once."""
-        return self._holdings.knowledge(template_id).fingerprinter
-
     def evidence(self, template_id: TemplateId, *, now: float) -> Evidence:
         """Return the live packets of a template as columns; built anew only after the store changed."""
         self._holdings.expire(now)
@@ -401,7 +403,8 @@ class Engine:
         self._holdings.expire(now)
         return self._holdings.knowledge(template_id).packets()
 
-    def _put_out(self, template_id: bytes, packets: Packets, now: float) -> int:
+    def publish(self, template_id: bytes, packets: Packets, *, now: float) -> int:
+        """Store packets that this node signed, and begin to hand them over; return the number, as ``emit`` does."""
         ids = packet_ids(packets)
         self._outbox.begin(template_id)
         self._holdings.put(template_id, packets, ids, now=now)

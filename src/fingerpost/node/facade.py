@@ -16,6 +16,7 @@ from fingerpost.node.network import Reach
 from fingerpost.node.reports import Confirmation, Emission
 from fingerpost.node.runtime import AsyncNode, Mode
 from fingerpost.ports import Clock, Entropy
+from fingerpost.privacy.seal import KeyRing
 from fingerpost.template import Template
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class Node:
     """One participant of outcome routing; see ``AsyncNode`` for what each verb does and raises.
 
     ``template`` is a ``Template`` or the path of one; ``home`` keeps identity and packets between runs (None: in memory
-    only); ``network`` joins other nodes: a ``MemoryNetwork`` inside this process, a ``Network`` between processes.
+    only); ``network`` joins other nodes: a ``MemoryNetwork`` inside this process, a ``Network`` between processes;
+    ``keys`` are those of a consortium, where the home has none.
     """
 
     def __init__(
@@ -46,10 +48,11 @@ class Node:
         follow: bool = True,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
+        keys: KeyRing | None = None,
         noise: CountNoise | None = None,
     ) -> None:
         opening = AsyncNode.open(
-            template, home=home, network=network, follow=follow, clock=clock, entropy=entropy, noise=noise
+            template, home=home, network=network, follow=follow, clock=clock, entropy=entropy, keys=keys, noise=noise
         )
         self._node = _run(opening)
         self._abandoned = weakref.finalize(self, _abandon, self._node)

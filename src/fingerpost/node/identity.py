@@ -245,7 +245,7 @@ def _key_bytes(value: object, path: Path) -> bytes:
     return key
 
 
-def read_private(path: Path) -> bytes:
+def read_private(path: Path, *, size_max: int = KEY_FILE_SIZE_BYTES_MAX) -> bytes:
     """Read a short file that only its owner may read. Raises ``OSError``, and ``KeyFileError`` for any other file."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # Non-blocking: it may be a pipe.
     with os.fdopen(descriptor, "rb") as file:
@@ -258,8 +258,8 @@ def read_private(path: Path) -> bytes:
                 f"other people on this machine could use {path} (mode {stat.S_IMODE(status.st_mode):04o})",
                 hint=f"chmod 600 {path}  (and rotate the key if somebody may have read it)",
             )
-        text = file.read(KEY_FILE_SIZE_BYTES_MAX + 1)
-    if len(text) > KEY_FILE_SIZE_BYTES_MAX:
+        text = file.read(size_max + 1)
+    if len(text) > size_max:
         raise KeyFileError("key-malformed", f"{path} is too long for a key file", hint=_RESTORE)
     return text
 

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.fingerprint import Fingerprinter
-from fingerpost.packet import PACKET_DTYPE
+from fingerpost.node.admission import Refusal, judge_contents
+from fingerpost.packet import PACKET_DTYPE, packet_ids, sealed_rows
+from fingerpost.privacy.seal import KeyRing, Opened, Seals
 from fingerpost.store.base import PacketStore
 from fingerpost.synthesis.calculators import AnyEvidence, AnySynthesizer, read_evidence, synthesizer_of
 from fingerpost.synthesis.evidence import Evidence
@@ -28,6 +30,7 @@ class Knowledge:
         self._store = store
         self._template = template
         self._released = released
+        self._seals = Seals(None)
         self._fingerprinter: Fingerprinter | None = None
         self._evidence: tuple[tuple[int, int], AnyEvidence] | None = None
         self._synthesizers: dict[tuple[int, tuple[int, ...]], tuple[AnyEvidence, AnySynthesizer]] = {}
@@ -39,6 +42,28 @@ class Knowledge:
         if self._fingerprinter is None:
             self._fingerprinter = Fingerprinter(self._template)
         return self._fingerprinter
+
+    @property
+    def seals(self) -> Seals:
+        """What seals and opens packets of the template here."""
+        return self._seals
+
+    def use_keys(self, ring: KeyRing | None) -> None:
+        """Seal and open with these keys of the template's consortium from now on; without any when it is None."""
+        if ring != self._seals.ring:
+            self._seals = Seals(ring)
+            self._evidence = self._passing = None
+            self._synthesizers.clear()
+
+    def readable(self, packets: npt.NDArray[np.void]) -> Opened:
+        """Return what packets say that can be read here: sealed ones with a key here, and contents that fit."""
+        opened = self._seals.open(packets)
+        sealed = sealed_rows(packets[opened.rows])
+        if not sealed.any():
+            return opened
+        fits = ~sealed
+        fits[sealed] = judge_contents(opened.packets[sealed], self._template) == Refusal.WELCOME
+        return Opened(packets=opened.packets[fits], rows=opened.rows[fits], secrets=opened.secrets[fits])
 
     def packets(self) -> npt.NDArray[np.void]:
         """Return the live packets."""
@@ -74,7 +99,7 @@ class Knowledge:
         key = name, day, tuple(condition_codes(self._template, conditions))
         if self._passing is None or self._passing[0] != key:
             chosen = self._of_answers(packets(), day)
-            evidence = read_evidence(chosen, self._template)
+            evidence = self._evidence_of(chosen)
             synthesizer = synthesizer_of(evidence, self._template, day=day, conditions=conditions)
             self._passing = key, synthesizer, chosen
         return self._passing[1]
@@ -89,8 +114,14 @@ class Knowledge:
         """Return what answers rest on; built anew only when it may have changed."""
         state = self._store.generation, 0 if self._released is None else day
         if self._evidence is None or self._evidence[0] != state:
-            self._evidence = state, read_evidence(self._of_answers(self.packets(), day), self._template)
+            self._evidence = state, self._evidence_of(self._of_answers(self.packets(), day))
         return self._evidence[1]
+
+    def _evidence_of(self, packets: npt.NDArray[np.void]) -> AnyEvidence:
+        if not sealed_rows(packets).any():
+            return read_evidence(packets, self._template)
+        readable = self.readable(packets)
+        return Evidence.from_packets(readable.packets, self._template, packet_ids=packet_ids(packets[readable.rows]))
 
     def _of_answers(self, packets: npt.NDArray[np.void], day: int) -> npt.NDArray[np.void]:
         return packets if self._released is None else packets[self._released(packets, day)]

@@ -17,6 +17,7 @@ from fingerpost.node.emission import Observations
 from fingerpost.node.ledger_file import LedgerFile, open_ledger
 from fingerpost.node.salt import open_salt
 from fingerpost.packet import Kind, Profile, Signer, packet_ids, sign_bodies
+from fingerpost.ports import day_of
 from fingerpost.privacy.counts import (
     count_records,
     counts_bodies,
@@ -29,6 +30,7 @@ from fingerpost.privacy.subjects import SubjectKeys, subject_keys
 from fingerpost.template import Template, profile_name
 
 if TYPE_CHECKING:
+    from fingerpost.node.engine import Engine
     from fingerpost.node.home import Home
     from fingerpost.ports import Entropy
     from fingerpost.privacy.noise import CountNoise
@@ -78,6 +80,15 @@ class Chosen:
     spent: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A release that is paid for and durable here: the number of its emission, its packets, and what it took in."""
+
+    number: int
+    packets: Packets
+    report: ReleaseReport
+
+
 class Releaser:
     """Makes the releases of one home. Raises ``UsageError`` (``ledger-home``) where there is no home."""
 
@@ -124,19 +135,28 @@ class Releaser:
             )
         return Chosen(rows=rows, subjects=subjects[rows], same_subject=len(out) - spent, spent=spent)
 
-    def count(
+    def publish_earlier(self, file: LedgerFile, engine: Engine, template: Template, *, now: float) -> None:
+        """Store what was paid for before a crash and did not reach the store."""
+        for packets in file.unpublished():
+            engine.publish(template.template_id, packets, now=now)
+        file.published()
+
+    def release(
         self,
         file: LedgerFile,
+        engine: Engine,
         template: Template,
-        fingerprinter: Fingerprinter,
         observations: Observations,
-        chosen: Chosen,
+        subjects: SubjectKeys,
         *,
-        day: int,
-    ) -> Packets:
-        """Return the signed packets of a release of the chosen rows, paid for."""
+        now: float,
+        holders_checked: int,
+    ) -> Made:
+        """Count the records of subjects that may be counted, pay for it, then publish. Raises ``PrivacyError``."""
+        day, prices = day_of(now), PRICES[template.profile]
+        chosen = self.choose(file.ledger, template, subjects, day=day)
+        fingerprinter = engine.knowledge(template.template_id).fingerprinter
         packets = self.packets(template, fingerprinter, observations.part(chosen.rows), day=day)
-        prices = PRICES[template.profile]
         file.spend(
             packets,
             chosen.subjects,
@@ -146,7 +166,18 @@ class Releaser:
             cost_milli=prices.cost_milli,
             cap_milli=prices.cap_milli,
         )
-        return packets
+        number = engine.publish(template.template_id, packets, now=now)
+        file.published()
+        report = ReleaseReport(
+            number=len(file.ledger.entries),
+            rows=len(chosen.rows),
+            same_subject=chosen.same_subject,
+            spent=chosen.spent,
+            epsilon=prices.cost_milli / MILLI,
+            lifetime_epsilon=prices.cap_milli / MILLI,
+            holders_checked=holders_checked,
+        )
+        return Made(number=number, packets=packets, report=report)
 
     def packets(
         self, template: Template, fingerprinter: Fingerprinter, observations: Observations, *, day: int
@@ -162,19 +193,6 @@ class Releaser:
         emitter = self._signer.public_key
         return sign_bodies(
             counts_bodies(template, noisy, emitter=emitter, day=day, entropy=self._entropy), self._signer
-        )
-
-    def report(self, ledger: Ledger, template: Template, chosen: Chosen, *, holders_checked: int) -> ReleaseReport:
-        """Return what the last release of a ledger took in and left out."""
-        prices = PRICES[template.profile]
-        return ReleaseReport(
-            number=len(ledger.entries),
-            rows=len(chosen.rows),
-            same_subject=chosen.same_subject,
-            spent=chosen.spent,
-            epsilon=prices.cost_milli / MILLI,
-            lifetime_epsilon=prices.cap_milli / MILLI,
-            holders_checked=holders_checked,
         )
 
     def _require_home(self) -> Home:

@@ -21,6 +21,7 @@ from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
 from fingerpost.node.connection import Connection
+from fingerpost.node.consortium import RingFile
 from fingerpost.node.emission import (
     Observations,
     first_problem,
@@ -42,6 +43,7 @@ from fingerpost.node.status import NodeStatus, Watch, read_status
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy, day_of
 from fingerpost.privacy.ledger import Ledger
+from fingerpost.privacy.seal import KeyRing
 from fingerpost.store.retention import compaction_due
 from fingerpost.synthesis.answer import Gathering
 from fingerpost.system import SystemClock, SystemEntropy
@@ -72,6 +74,7 @@ class AsyncNode:
         follow: bool,
         watch: Watch,
         releaser: Releaser,
+        ring_file: RingFile | None = None,
     ) -> None:
         self._engine = engine
         self._releaser = releaser
@@ -79,6 +82,7 @@ class AsyncNode:
         self._template = template
         self._clock = clock
         self._watch = watch
+        self._ring_file = ring_file
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
@@ -93,12 +97,14 @@ class AsyncNode:
         follow: bool = True,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
+        keys: KeyRing | None = None,
         noise: CountNoise | None = None,
     ) -> AsyncNode:
         """Open a node on ``home``, or in memory only when there is none, and join ``network`` if one is given.
 
         With ``follow`` the node keeps every packet of the template, and answers from them without telling anybody what
         it asks; else it keeps its own packets and its share of those of others. A home without an identity gets one.
+        Under the profile consortium ``keys`` seal and open packets, those of the home where there are none.
         Raises ``TemplateError``, ``KeyFileError`` and ``StoreError``.
         """
         clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
@@ -115,9 +121,13 @@ class AsyncNode:
         )
         engine.serve(value, follow=follow)
         place = None if root is None else Home(root)
+        ring_file = None if place is None or keys is not None else RingFile(place, value.template_id)
         releaser = Releaser(place, signer=signer, entropy=entropy, noise=noise)
-        node = cls(engine, value, clock=clock, follow=follow, watch=Watch(store=store), releaser=releaser)
+        watch = Watch(store=store)
+        node = cls(engine, value, clock=clock, follow=follow, watch=watch, releaser=releaser, ring_file=ring_file)
         try:
+            engine.knowledge(value.template_id).use_keys(keys)
+            node._read_keys()
             if network is not None:
                 state = None if root is None else root / "directory"
                 await node._join(network, identity=SignerIdentity(signer), state=state)
@@ -170,6 +180,7 @@ class AsyncNode:
         Raises ``RecordError`` for a value that does not fit the template; then nothing left this node.
         """
         require_single(self._template)
+        self._read_keys()
         one = observation(
             self._template,
             situation,
@@ -195,6 +206,7 @@ class AsyncNode:
         such rows are left out and listed in the result. Raises ``PrivacyError`` for a release that may not be made.
         """
         require_emittable(self._template)
+        self._read_keys()
         rows = row_count(columns)
         all_rows, problems = observations_of_table(self._template, columns, rows=rows)
         if problems and not skip_bad_rows:
@@ -225,6 +237,7 @@ class AsyncNode:
         """
         chosen: Mode = as_mode(mode) or ("sync" if self._follow else "cells")
         _require_follow(chosen, follows=self._follow)
+        self._read_keys()
         if chosen == "direct":
             asking.require_direct_allowed(self._template, tells_situation=tells_situation)
         where = asking.locate(self._engine, self._template, situation, cells=cells)
@@ -248,6 +261,7 @@ class AsyncNode:
         if not self._follow:
             rows = asking.rows_of(columns, rows=row_count(columns))
             return [await self.ask(row) for row in rows]
+        self._read_keys()
         await self._refresh()
         return asking.ask_table(self._engine, self._template, columns, rows=row_count(columns), now=self._clock.now())
 
@@ -287,6 +301,7 @@ class AsyncNode:
         """Drop what is expired, and rewrite the store when dead bytes have been in it for long enough."""
         store, now = self._watch.store, self._clock.now()
         self._engine.expire(now=now)
+        self._read_keys()
         if compaction_due(store.stats(), day=day_of(now)):
             store.compact(day_of(now))
 
@@ -359,50 +374,33 @@ class AsyncNode:
         self, observations: Observations, subjects: Sequence[object], *, problems: Sequence[RowProblem]
     ) -> Emission:
         """Count records under differential privacy: the ledger first, then the packets."""
-        template, keys = self._template, self._releaser.subjects(subjects)
+        keys = self._releaser.subjects(subjects)
         with self._releaser.ledger() as file:
-            for earlier in file.unpublished():
-                self._engine.publish(template.template_id, earlier, now=self._clock.now())
-            file.published()
+            self._releaser.publish_earlier(file, self._engine, self._template, now=self._clock.now())
             checked = await self._check_ledger(file.ledger)
-            now = self._clock.now()
-            chosen = self._releaser.choose(file.ledger, template, keys, day=day_of(now))
-            packets = self._releaser.count(
-                file,
-                template,
-                self._engine.fingerprinter(template.template_id),
-                observations,
-                chosen,
-                day=day_of(now),
+            made = self._releaser.release(
+                file, self._engine, self._template, observations, keys, now=self._clock.now(), holders_checked=checked
             )
-            number = self._engine.publish(template.template_id, packets, now=now)
-            file.published()
-            release = self._releaser.report(file.ledger, template, chosen, holders_checked=checked)
-        self._watch.emitted(number, len(packets))
-        report = await self._report_of(number)
+        self._watch.emitted(made.number, len(made.packets))
+        report = await self._report_of(made.number)
         return Emission(
-            packet_ids=tuple(packet_id.tobytes().hex() for packet_id in packet_ids(packets)),
+            packet_ids=tuple(packet_id.tobytes().hex() for packet_id in packet_ids(made.packets)),
             problems=tuple(problems),
-            size_bytes=packets.nbytes,
+            size_bytes=made.packets.nbytes,
             holders=0 if report is None else report.holders,
             acknowledged=isinstance(report, Acknowledged),
-            release=release,
+            release=made.report,
         )
 
     async def _check_ledger(self, ledger: Ledger) -> int:
         """Ask other holders whether they have a release that the ledger does not know; return how many answered."""
-        answered = 0
+        answered, asked = 0, len(self._engine.peers.all())
         if self._connection is not None:
             await self._connection.meet()
             event = await self._event_of(self._engine.refresh(self._template.template_id, now=self._clock.now()))
             answered = event.peers if isinstance(event, Refreshed) else 0
-        return require_known(
-            ledger,
-            await self.packets(),
-            emitter=self.public_key,
-            asked=len(self._engine.peers.all()),
-            answered=answered,
-        )
+        packets = await self.packets()
+        return require_known(ledger, packets, emitter=self.public_key, asked=asked, answered=answered)
 
     async def _report_of(self, number: int) -> Acknowledged | Unacknowledged | None:
         """Wait until an emission is acknowledged or cannot be for now; None when it takes too long."""
@@ -457,6 +455,12 @@ class AsyncNode:
             return None
         finally:
             del self._waiting[number]
+
+    def _read_keys(self) -> None:
+        """Take in what became of the consortium's keys in the home: a member joins or a key dies while a node runs."""
+        if self._ring_file is not None:
+            ring = self._ring_file.ring(day=day_of(self._clock.now()))
+            self._engine.knowledge(self._template.template_id).use_keys(ring)
 
     def _settle(self) -> None:
         while (event := self._engine.next_event()) is not None:
