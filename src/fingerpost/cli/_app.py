@@ -14,9 +14,11 @@ from fingerpost.cli import (
     consortium,
     demo,
     emit,
+    forget,
     keys,
     node,
     packet,
+    privacy,
     sim,
     store,
     template,
@@ -95,6 +97,7 @@ app.add_typer(_template, name="template")
 
 app.command("demo")(demo.demo)
 app.command("emit")(emit.emit)
+app.command("forget")(forget.forget)
 app.command("ask")(ask.ask)
 app.command("confirm")(confirm.confirm)
 app.command("verify")(verify.verify)
@@ -106,6 +109,10 @@ _node.command("status")(node.status)
 _node.command("peers")(node.peers)
 _node.command("stop")(node.stop)
 app.add_typer(_node, name="node")
+
+_privacy = new_group("See what was released under differential privacy, and what is left to spend.")
+_privacy.command("budget")(privacy.budget)
+app.add_typer(_privacy, name="privacy")
 
 _packet = new_group("Show and verify packets in a file.")
 _packet.command("show")(packet.show)

@@ -15,6 +15,7 @@ from fingerpost.cli._words import count_text, date_text, today
 from fingerpost.errors import (
     DaemonError,
     KeyFileError,
+    PrivacyError,
     RecordError,
     StoreError,
     TableError,
@@ -32,6 +33,21 @@ if TYPE_CHECKING:
     from fingerpost.template import RowProblem, Template
 
 
+SubjectOption = Annotated[
+    str | None,
+    typer.Option(
+        "--subject-column",
+        metavar="COLUMN",
+        help="Whom each row is about: hashed, kept here and never sent, so that 'fingerpost forget' finds it.",
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Also write the packets to a file.", show_default=False),
+]
+
+
 @noted(
     json_keys={
         "dry_run": "true when nothing was emitted",
@@ -40,7 +56,7 @@ if TYPE_CHECKING:
         "node_id": "64 hex digits: the emitter; null in a dry run without an identity",
         "rows": "rows in the table",
         "skipped": "rows left out because they do not fit the template",
-        "packets": "packets made: one for each other row",
+        "packets": "packets made: one for each other row; under dp-aggregate one for each cell and action",
         "signatures": "one for each batch of up to 256 packets",
         "bytes": "bytes of all packets, which is all that leaves",
         "problems": "what does not fit, at most 1,000: row (from 1), field, code, message",
@@ -49,12 +65,15 @@ if TYPE_CHECKING:
         "example": "the first packet decoded, with the keys of 'fingerpost packet show --json'; null without packets",
         "packet_ids": "64 hex digits each, in the order of the rows; null in a dry run",
         "holders": "other nodes that keep the packets too; null in a dry run, 0 when no node runs in this home",
+        "release": "under differential privacy what was counted: number, rows, same_subject and spent (rows left out), "
+        "epsilon, lifetime_epsilon, holders_checked; else null",
         "file": "where --output wrote the packets; null without it",
     },
-    errors=(TemplateError, TableError, RecordError, KeyFileError, StoreError, DaemonError, UsageError),
+    errors=(TemplateError, TableError, RecordError, KeyFileError, StoreError, DaemonError, PrivacyError, UsageError),
     examples=(
         "fingerpost emit ours.csv --template template.toml --dry-run",
         "fingerpost emit ours.csv --template template.toml --output packets.bin",
+        "fingerpost emit ours.csv --subject-column patient",
     ),
 )
 def emit(
@@ -70,10 +89,8 @@ def emit(
     again: Annotated[
         bool, typer.Option("--again", help="Emit a table that was emitted before; each row then counts twice.")
     ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Also write the packets to a file.", show_default=False),
-    ] = None,
+    subject_column: SubjectOption = None,
+    output: OutputOption = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -85,17 +102,29 @@ def emit(
     interruption the same command goes on where it stopped.
     """
     from fingerpost.files import read_table
-    from fingerpost.node.emission import require_emittable
+    from fingerpost.node.emission import require_emittable, require_subject_column
 
     out = Output(as_json=json)
     place = home_of(home)
     chosen = chosen_template(template, place)
     require_emittable(chosen)
     table = read_table(file)
+    if subject_column is not None:
+        require_subject_column(chosen, table.columns, subject_column)
     if dry_run:
         _dry_run(out, chosen, table, place, skip_bad_rows=skip_bad_rows)
         return
-    view = _emit(out, chosen, table, place, source=template, skip_bad_rows=skip_bad_rows, again=again, output=output)
+    view = _emit(
+        out,
+        chosen,
+        table,
+        place,
+        source=template,
+        skip_bad_rows=skip_bad_rows,
+        again=again,
+        subject_column=subject_column,
+        output=output,
+    )
     if json:
         out.document(view.document())
         return
@@ -137,6 +166,7 @@ def _preview(template: "Template", table: "Table", place: "Home") -> "EmissionVi
     from fingerpost.fingerprint import Fingerprinter
     from fingerpost.node.consortium import RingFile
     from fingerpost.node.emission import build_packets, observations_of_table
+    from fingerpost.node.release import is_release, noisy_packets
     from fingerpost.packet import decode
     from fingerpost.privacy.seal import KEY_SIZE_BYTES, Seals, passing_ring
 
@@ -144,15 +174,25 @@ def _preview(template: "Template", table: "Table", place: "Home") -> "EmissionVi
     bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
     ring = RingFile(place, template.template_id).ring(day=today())
     signer, node_id = _signer(place)
-    packets, _ = build_packets(
-        template,
-        Fingerprinter(template),
-        observations.without(bad),
-        signer=signer,
-        day=today(),
-        entropy=SystemEntropy(),
-        seals=Seals(ring or passing_ring(template.template_id, SystemEntropy().read(KEY_SIZE_BYTES), day=today())),
-    )
+    if is_release(template):
+        packets = noisy_packets(
+            template,
+            Fingerprinter(template),
+            observations.without(bad),
+            signer=signer,
+            day=today(),
+            entropy=SystemEntropy(),
+        )
+    else:
+        packets, _ = build_packets(
+            template,
+            Fingerprinter(template),
+            observations.without(bad),
+            signer=signer,
+            day=today(),
+            entropy=SystemEntropy(),
+            seals=Seals(ring or passing_ring(template.template_id, SystemEntropy().read(KEY_SIZE_BYTES), day=today())),
+        )
     return EmissionView(
         template=template,
         table=table,
@@ -187,6 +227,7 @@ def _emit(
     source: Path | None,
     skip_bad_rows: bool,
     again: bool,
+    subject_column: str | None,
     output: Path | None,
 ) -> "EmissionView":
     from fingerpost.cli._emission_view import EmissionView
@@ -211,7 +252,7 @@ def _emit(
             shown = first + done
 
         keep_template(template, place, source=source)
-        emission = node.emit_table(columns, progress=note)
+        emission = node.emit_table(columns, subject_column=subject_column, progress=note)
         wanted = emission.packet_ids if output is not None else emission.packet_ids[:1]
         packets = node.find_packets(wanted).tobytes()
     if output is not None:
@@ -226,6 +267,7 @@ def _emit(
         example=decode(packets[:PACKET_SIZE_BYTES]) if packets else None,
         packet_ids=emission.packet_ids,
         holders=emission.holders,
+        release=emission.release,
         file=output,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +14,15 @@ from fingerpost.errors import RecordError, UsageError
 from fingerpost.fingerprint import Fingerprinter, likely_cells
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.engine import Engine
+from fingerpost.node.learning import Learning
 from fingerpost.node.release import is_release
-from fingerpost.synthesis import Answer, Query
+from fingerpost.ports import day_of
+from fingerpost.synthesis import Answer, CountsEvidence, CountsSynthesizer, Query
 from fingerpost.synthesis.receipt import Receipt, make_receipt
 from fingerpost.template import DataClass, Template, encode_record, encode_table
+
+Mode = Literal["sync", "cells", "direct"]
+MODES = ", ".join(get_args(Mode))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +31,23 @@ class Situation:
 
     query: Query
     cells: tuple[int, ...]
+
+
+def as_mode(name: str | None) -> Mode | None:
+    """Return a mode of asking by its name. Raises ``UsageError`` (``mode-unknown``)."""
+    if name is None or name in get_args(Mode):
+        return cast("Mode | None", name)
+    raise UsageError("mode-unknown", f"no mode of asking is called {name!r}", hint=f"there are: {MODES}")
+
+
+def require_follow(mode: Mode, *, follows: bool) -> None:
+    """Raise ``UsageError`` (``mode-follow``) when a node that keeps no more than its share is to answer alone."""
+    if mode == "sync" and not follows:
+        raise UsageError(
+            "mode-follow",
+            "this node keeps no more than its share of the template, so it cannot answer from its own packets alone",
+            hint='ask with mode "cells", or open the node with follow=True',
+        )
 
 
 def locate(
@@ -52,20 +75,34 @@ def answer(
     mode: str,
     nearest: Sequence[bytes] = (),
     conditions: Mapping[str, object],
+    learning: Learning,
     now: float,
 ) -> Answer:
-    """Return the answer from what is here by now: all packets, those of the situation's cells, or the nearest ones."""
+    """Return the answer from the nodes elected and what is here of theirs by now.
+
+    These are all their packets, those of the situation's cells, or the nearest ones. The answer is mixed from several
+    calculators, each as much as ``learning`` trusts it.
+    """
+    if is_release(template):
+        cells = None if mode == "sync" else situation.cells
+        return _counts(engine, template, cells=cells, conditions=conditions, now=now).ask(situation.query)
     if mode == "cells":
-        synthesizer = engine.synthesizer_of_cells(template.template_id, situation.cells, conditions=conditions, now=now)
+        panel = engine.panel(template.template_id, cells=situation.cells, conditions=conditions, now=now)
     elif mode == "direct":
-        synthesizer = engine.synthesizer_of_packets(template.template_id, nearest, conditions=conditions, now=now)
+        panel = engine.panel(template.template_id, ids=nearest, conditions=conditions, now=now)
     else:
-        synthesizer = engine.synthesizer(template.template_id, conditions=conditions, now=now)
-    return synthesizer.ask(situation.query)
+        panel = engine.panel(template.template_id, conditions=conditions, now=now)
+    return panel.ask_many([situation.query], weighing=learning.weighing(panel.synthesizer))[0]
 
 
 def ask_table(
-    engine: Engine, template: Template, columns: Mapping[str, object], *, rows: int, now: float
+    engine: Engine,
+    template: Template,
+    columns: Mapping[str, object],
+    *,
+    rows: int,
+    learning: Learning,
+    now: float,
 ) -> list[Answer]:
     """Return an answer for each row. Raises ``RecordError`` for the first row that does not fit."""
     encoded, problems = encode_table(template, columns, rows=rows, absent="missing")
@@ -73,8 +110,11 @@ def ask_table(
         first = problems[0]
         message = f"row {first.row}, {first.message}"
         raise RecordError(first.code, message, hint=first.hint, field=first.field, row=first.row)
-    synthesizer = engine.synthesizer(template.template_id, conditions={}, now=now)
-    return synthesizer.ask_many(_queries(template, engine.knowledge(template.template_id).fingerprinter, encoded))
+    queries = _queries(template, engine.knowledge(template.template_id).fingerprinter, encoded)
+    if is_release(template):
+        return _counts(engine, template, cells=None, conditions={}, now=now).ask_many(queries)
+    panel = engine.panel(template.template_id, conditions={}, now=now)
+    return panel.ask_many(queries, weighing=learning.weighing(panel.synthesizer))
 
 
 def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, object]]:
@@ -104,6 +144,23 @@ def log_loss(answer: Answer, outcome: object) -> float | None:
     """Return -ln of the probability that the answer gave this outcome; None for numbers and for no estimate."""
     probability = answer.probabilities.get(str(outcome))
     return None if probability is None else -math.log(max(probability, 1e-12))
+
+
+def _counts(
+    engine: Engine,
+    template: Template,
+    *,
+    cells: Sequence[int] | None,
+    conditions: Mapping[str, object],
+    now: float,
+) -> CountsSynthesizer:
+    """Return what answers from noisy counts: all that are kept here, or that are known in ``cells``."""
+    if cells is None:
+        packets = engine.packets(template.template_id, now=now)
+    else:
+        packets = engine.known_packets(template.template_id, cells)
+    evidence = CountsEvidence.from_packets(packets, template)
+    return CountsSynthesizer(evidence, template, day=day_of(now), conditions=conditions)
 
 
 def _queries(template: Template, fingerprinter: Fingerprinter, encoded: npt.NDArray[np.int16]) -> Sequence[Query]:

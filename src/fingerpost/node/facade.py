@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fingerpost.ids import NodeId, PublicKey
 from fingerpost.limits import PROBES_DEFAULT
+from fingerpost.node.asking import Mode
 from fingerpost.node.network import Reach
 from fingerpost.node.reports import Confirmation, Emission
-from fingerpost.node.runtime import AsyncNode, Mode
+from fingerpost.node.runtime import AsyncNode
 from fingerpost.ports import Clock, Entropy
 from fingerpost.privacy.seal import KeyRing
 from fingerpost.template import Template
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fingerpost.carrier.base import Address
-    from fingerpost.privacy.noise import CountNoise
+    from fingerpost.node.subject_book import Forgotten
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
@@ -49,10 +50,9 @@ class Node:
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         keys: KeyRing | None = None,
-        noise: CountNoise | None = None,
     ) -> None:
         opening = AsyncNode.open(
-            template, home=home, network=network, follow=follow, clock=clock, entropy=entropy, keys=keys, noise=noise
+            template, home=home, network=network, follow=follow, clock=clock, entropy=entropy, keys=keys
         )
         self._node = _run(opening)
         self._abandoned = weakref.finalize(self, _abandon, self._node)
@@ -118,6 +118,10 @@ class Node:
                 columns, skip_bad_rows=skip_bad_rows, subject_column=subject_column, progress=progress
             )
         )
+
+    def forget(self, subject: object) -> Forgotten:
+        """Withdraw every packet of the template that tells something about a subject, as ``emit_table`` noted it."""
+        return _run(self._node.forget(subject))
 
     def ask(
         self,

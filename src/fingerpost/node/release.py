@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from fingerpost.errors import PrivacyError, TableError, UsageError
+from fingerpost.errors import PrivacyError, UsageError
 from fingerpost.fingerprint import Fingerprinter, cell_of
 from fingerpost.limits import ACKNOWLEDGEMENTS, DP_LIFETIME_EPSILON, DP_RELEASE_EPSILON
 from fingerpost.node.emission import Observations
+from fingerpost.node.events import Acknowledged, Unacknowledged
 from fingerpost.node.ledger_file import LedgerFile, open_ledger
-from fingerpost.node.salt import open_salt
+from fingerpost.node.reports import Emission, ReleaseReport
 from fingerpost.packet import Kind, Profile, Signer, packet_ids, sign_bodies
 from fingerpost.ports import day_of
 from fingerpost.privacy.counts import (
@@ -26,12 +27,15 @@ from fingerpost.privacy.counts import (
     outcome_levels,
 )
 from fingerpost.privacy.ledger import MILLI, Ledger
-from fingerpost.privacy.subjects import SubjectKeys, subject_keys
-from fingerpost.template import Template, profile_name
+from fingerpost.privacy.subjects import SubjectKeys
+from fingerpost.template import RowProblem, Template, profile_name
 
 if TYPE_CHECKING:
+    from fingerpost.node.consortium import RingFile
     from fingerpost.node.engine import Engine
     from fingerpost.node.home import Home
+    from fingerpost.node.status import Watch
+    from fingerpost.node.subject_book import SubjectBook
     from fingerpost.ports import Entropy
     from fingerpost.privacy.noise import CountNoise
 
@@ -53,24 +57,6 @@ PRICES: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseReport:
-    """What a release under differential privacy took in and left out.
-
-    ``rows`` are counted, each of another subject. Left out are ``same_subject`` rows (their subject is counted in this
-    epoch, by this release or an earlier one) and ``spent`` rows, whose subject has spent what it may in a lifetime.
-    ``holders_checked`` other holders had no release of this node that its ledger does not know.
-    """
-
-    number: int
-    rows: int
-    same_subject: int
-    spent: int
-    epsilon: float
-    lifetime_epsilon: float
-    holders_checked: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
     """Rows that may be counted, in no order, with their subjects, and how many are left out for which reason."""
 
@@ -88,12 +74,32 @@ class Made:
     packets: Packets
     report: ReleaseReport
 
+    def emission(self, seen: Acknowledged | Unacknowledged | None, problems: Sequence[RowProblem]) -> Emission:
+        """Return what the user is told, given how many holders have it."""
+        return Emission(
+            packet_ids=tuple(packet_id.tobytes().hex() for packet_id in packet_ids(self.packets)),
+            problems=tuple(problems),
+            size_bytes=self.packets.nbytes,
+            holders=0 if seen is None else seen.holders,
+            acknowledged=isinstance(seen, Acknowledged),
+            release=self.report,
+        )
+
 
 class Releaser:
     """Makes the releases of one home. Raises ``UsageError`` (``ledger-home``) where there is no home."""
 
-    def __init__(self, home: Home | None, *, signer: Signer, entropy: Entropy, noise: CountNoise | None = None) -> None:
+    def __init__(
+        self,
+        home: Home | None,
+        engine: Engine,
+        *,
+        signer: Signer,
+        entropy: Entropy,
+        noise: CountNoise | None = None,
+    ) -> None:
         self._home = home
+        self._engine = engine
         self._signer = signer
         self._entropy = entropy
         self._noise = noise
@@ -103,10 +109,6 @@ class Releaser:
         """Give the ledger to this release alone. Raises ``PrivacyError``."""
         with open_ledger(self._require_home(), entropy=self._entropy) as file:
             yield file
-
-    def subjects(self, values: Sequence[object] | Any) -> SubjectKeys:
-        """Return the keys of a column of subjects. Raises ``RecordError`` for a row without one."""
-        return subject_keys(open_salt(self._require_home(), entropy=self._entropy), values)
 
     def choose(self, ledger: Ledger, template: Template, subjects: SubjectKeys, *, day: int) -> Chosen:
         """Return the rows that a release may count: one of each subject, drawn at random, that may still spend.
@@ -135,28 +137,44 @@ class Releaser:
             )
         return Chosen(rows=rows, subjects=subjects[rows], same_subject=len(out) - spent, spent=spent)
 
-    def publish_earlier(self, file: LedgerFile, engine: Engine, template: Template, *, now: float) -> None:
+    def publish_earlier(self, file: LedgerFile, template: Template, *, now: float) -> None:
         """Store what was paid for before a crash and did not reach the store."""
         for packets in file.unpublished():
-            engine.publish(template.template_id, packets, now=now)
+            self._engine.put_out(template.template_id, packets, now=now)
         file.published()
 
     def release(
         self,
         file: LedgerFile,
-        engine: Engine,
         template: Template,
         observations: Observations,
-        subjects: SubjectKeys,
         *,
         now: float,
-        holders_checked: int,
+        holders_answered: int,
     ) -> Made:
-        """Count the records of subjects that may be counted, pay for it, then publish. Raises ``PrivacyError``."""
-        day, prices = day_of(now), PRICES[template.profile]
+        """Count the records of subjects that may be counted, pay for it, then publish.
+
+        Raises ``PrivacyError``, and ``UsageError`` (``subject-column``) for records that name no subjects.
+        """
+        engine, day, prices = self._engine, day_of(now), PRICES[template.profile]
+        subjects = observations.subjects
+        if subjects is None:
+            raise _subjects_needed(template)
+        asked = len(engine.peers.all())
+        packets = engine.packets(template.template_id, now=now)
+        emitter = engine.public_key
+        require_known(file.ledger, packets, emitter=emitter, asked=asked, answered=holders_answered)
         chosen = self.choose(file.ledger, template, subjects, day=day)
         fingerprinter = engine.knowledge(template.template_id).fingerprinter
-        packets = self.packets(template, fingerprinter, observations.part(chosen.rows), day=day)
+        packets = noisy_packets(
+            template,
+            fingerprinter,
+            observations.part(chosen.rows),
+            signer=self._signer,
+            day=day,
+            entropy=self._entropy,
+            noise=self._noise,
+        )
         file.spend(
             packets,
             chosen.subjects,
@@ -166,7 +184,7 @@ class Releaser:
             cost_milli=prices.cost_milli,
             cap_milli=prices.cap_milli,
         )
-        number = engine.publish(template.template_id, packets, now=now)
+        number = engine.put_out(template.template_id, packets, now=now)
         file.published()
         report = ReleaseReport(
             number=len(file.ledger.entries),
@@ -175,25 +193,9 @@ class Releaser:
             spent=chosen.spent,
             epsilon=prices.cost_milli / MILLI,
             lifetime_epsilon=prices.cap_milli / MILLI,
-            holders_checked=holders_checked,
+            holders_checked=holders_answered,
         )
         return Made(number=number, packets=packets, report=report)
-
-    def packets(
-        self, template: Template, fingerprinter: Fingerprinter, observations: Observations, *, day: int
-    ) -> Packets:
-        """Return the signed packets that count these records with fresh noise. They may not leave before ``spend``."""
-        counts = count_records(
-            grid_of(template),
-            cells=cell_of(fingerprinter.fingerprints(observations.encoded), template),
-            actions=observations.actions,
-            levels=outcome_levels(template, observations.outcomes, self._entropy),
-        )
-        noisy = noisy_counts(counts, self._noise or _system_noise())
-        emitter = self._signer.public_key
-        return sign_bodies(
-            counts_bodies(template, noisy, emitter=emitter, day=day, entropy=self._entropy), self._signer
-        )
 
     def _require_home(self) -> Home:
         if self._home is None:
@@ -205,27 +207,49 @@ class Releaser:
         return self._home
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """What a node has around its engine: what it saw, whose packets are whose, its releases, and its keys."""
+
+    watch: Watch
+    book: SubjectBook
+    releaser: Releaser
+    ring_file: RingFile | None
+
+
+def noisy_packets(
+    template: Template,
+    fingerprinter: Fingerprinter,
+    observations: Observations,
+    *,
+    signer: Signer,
+    day: int,
+    entropy: Entropy,
+    noise: CountNoise | None = None,
+) -> Packets:
+    """Return the signed packets that count these records with fresh noise. They may not leave before they are paid."""
+    counts = count_records(
+        grid_of(template),
+        cells=cell_of(fingerprinter.fingerprints(observations.encoded), template),
+        actions=observations.actions,
+        levels=outcome_levels(template, observations.outcomes, entropy),
+    )
+    noisy = noisy_counts(counts, noise or _system_noise())
+    bodies = counts_bodies(template, noisy, emitter=signer.public_key, day=day, entropy=entropy)
+    return sign_bodies(bodies, signer)
+
+
+def _subjects_needed(template: Template) -> UsageError:
+    return UsageError(
+        "subject-column",
+        f"under the profile {profile_name(template.profile)} each subject counts once, so a column has to name it",
+        hint="say which column says whom a row is about: --subject-column COL (it never leaves this node)",
+    )
+
+
 def is_release(template: Template) -> bool:
     """Say whether records of a template leave as releases of many, with noise."""
     return template.profile in RELEASING
-
-
-def subject_values(columns: Mapping[str, object], name: str | None, template: Template) -> list[object]:
-    """Return the column of a table that says whom each row is about. Raises ``UsageError`` or ``TableError``."""
-    if name is None:
-        raise UsageError(
-            "subject-column",
-            f"under the profile {profile_name(template.profile)} each subject counts once, so a column has to name it",
-            hint="say which column says whom a row is about: --subject-column COL (it never leaves this node)",
-        )
-    if name not in columns:
-        raise TableError(
-            "column-missing",
-            f"the table has no column {name!r}",
-            hint=f"its columns are: {', '.join(list(columns)[:20])}",
-        )
-    column: Any = columns[name]
-    return column.to_pylist() if hasattr(column, "to_pylist") else list(column)
 
 
 def require_known(ledger: Ledger, packets: Packets, *, emitter: bytes, asked: int, answered: int) -> int:

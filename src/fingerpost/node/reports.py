@@ -4,8 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fingerpost.node.release import ReleaseReport
 from fingerpost.template import RowProblem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseReport:
+    """What a release under differential privacy took in and left out.
+
+    ``rows`` are counted, each of another subject. Left out are ``same_subject`` rows (their subject is counted in this
+    epoch, by this release or an earlier one) and ``spent`` rows, whose subject has spent what it may in a lifetime.
+    ``holders_checked`` other holders had no release of this node that its ledger does not know.
+    """
+
+    number: int
+    rows: int
+    same_subject: int
+    spent: int
+    epsilon: float
+    lifetime_epsilon: float
+    holders_checked: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +43,12 @@ class Emission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """An answer met its outcome: the packet that says so, and -ln of the probability that the answer gave it."""
+    """An answer met its outcome: the packet that says so, and -ln of the probability that the answer gave it.
+
+    ``learnt`` says whether the standings of calculators changed: they do when the node that confirms is the one that
+    asked.
+    """
 
     packet_id: str
     log_loss: float | None
+    learnt: bool

@@ -10,16 +10,17 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from fingerpost.carrier.base import Address
-from fingerpost.errors import NetworkError, UsageError
+from fingerpost.errors import NetworkError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
+from fingerpost.node.asking import Mode
 from fingerpost.node.connection import Connection
 from fingerpost.node.consortium import RingFile
 from fingerpost.node.emission import (
@@ -29,20 +30,22 @@ from fingerpost.node.emission import (
     observations_of_table,
     require_emittable,
     require_single,
+    require_subject_column,
     row_count,
 )
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.groups import GroupStatus
 from fingerpost.node.home import Home
+from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
-from fingerpost.node.release import Releaser, is_release, require_known, subject_values
+from fingerpost.node.release import Releaser, Shell, is_release
 from fingerpost.node.reports import Confirmation, Emission
 from fingerpost.node.status import NodeStatus, Watch, read_status
+from fingerpost.node.subject_book import Forgotten, SubjectBook
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy, day_of
-from fingerpost.privacy.ledger import Ledger
 from fingerpost.privacy.seal import KeyRing
 from fingerpost.store.retention import compaction_due
 from fingerpost.synthesis.answer import Gathering
@@ -50,16 +53,12 @@ from fingerpost.system import SystemClock, SystemEntropy
 from fingerpost.template import RowProblem, Template
 
 if TYPE_CHECKING:
-    from fingerpost.privacy.noise import CountNoise
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
 ANSWER_SECONDS_MAX = 10.0
 EMIT_ROWS_AT_ONCE = 8_192
 NEAREST_PACKETS = 1_024  # asked for in mode "direct"
-
-Mode = Literal["sync", "cells", "direct"]
-MODES = ", ".join(get_args(Mode))
 
 
 class AsyncNode:
@@ -72,17 +71,15 @@ class AsyncNode:
         *,
         clock: Clock,
         follow: bool,
-        watch: Watch,
-        releaser: Releaser,
-        ring_file: RingFile | None = None,
+        shell: Shell,
     ) -> None:
         self._engine = engine
-        self._releaser = releaser
         self._follow = follow
         self._template = template
         self._clock = clock
-        self._watch = watch
-        self._ring_file = ring_file
+        self._watch, self._book, self._releaser = shell.watch, shell.book, shell.releaser
+        self._ring_file = shell.ring_file
+        self._learning = Learning(self._watch.store, me=node_id(engine.public_key))
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
@@ -98,7 +95,6 @@ class AsyncNode:
         clock: Clock | None = None,
         entropy: Entropy | None = None,
         keys: KeyRing | None = None,
-        noise: CountNoise | None = None,
     ) -> AsyncNode:
         """Open a node on ``home``, or in memory only when there is none, and join ``network`` if one is given.
 
@@ -122,9 +118,13 @@ class AsyncNode:
         engine.serve(value, follow=follow)
         place = None if root is None else Home(root)
         ring_file = None if place is None or keys is not None else RingFile(place, value.template_id)
-        releaser = Releaser(place, signer=signer, entropy=entropy, noise=noise)
-        watch = Watch(store=store)
-        node = cls(engine, value, clock=clock, follow=follow, watch=watch, releaser=releaser, ring_file=ring_file)
+        shell = Shell(
+            watch=Watch(store=store),
+            book=SubjectBook(place, store, signer=signer, entropy=entropy),
+            releaser=Releaser(place, engine, signer=signer, entropy=entropy),
+            ring_file=ring_file,
+        )
+        node = cls(engine, value, clock=clock, follow=follow, shell=shell)
         try:
             engine.knowledge(value.template_id).use_keys(keys)
             node._read_keys()
@@ -201,9 +201,9 @@ class AsyncNode:
     ) -> Emission:
         """Tell the outcomes of a whole table, columns by name; ``progress`` is called with (rows done, rows in all).
 
-        ``subject_column`` says whom each row is about, which never leaves; under differential privacy it must be given.
-        Raises ``RecordError`` for the first row that does not fit, before anything is written; with ``skip_bad_rows``
-        such rows are left out and listed in the result. Raises ``PrivacyError`` for a release that may not be made.
+        Raises ``RecordError`` for the first row that does not fit, before anything is written; with
+        ``skip_bad_rows`` such rows are left out and listed. ``subject_column`` says whom each row is about: that stays
+        here, hashed, for ``forget``. Under differential privacy it is needed, and ``PrivacyError`` may be raised.
         """
         require_emittable(self._template)
         self._read_keys()
@@ -212,10 +212,11 @@ class AsyncNode:
         if problems and not skip_bad_rows:
             raise first_problem(problems, rows)
         bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
+        if subject_column is not None:
+            require_subject_column(self._template, columns, subject_column)
+            all_rows = replace(all_rows, subjects=self._book.keys_of(columns[subject_column]))
         if is_release(self._template):
-            named = subject_values(columns, subject_column, self._template)
-            good = np.setdiff1d(np.arange(rows), bad)
-            return await self._release(all_rows.part(good), [named[row] for row in good], problems=problems)
+            return await self._release(all_rows.without(bad), problems=problems)
         return await self._emit(all_rows.without(bad), problems=problems, progress=progress)
 
     async def ask(
@@ -235,8 +236,8 @@ class AsyncNode:
         asks ``sync`` unless told otherwise, any other ``cells``. When no holder answers, the answer comes from what is
         known here.
         """
-        chosen: Mode = as_mode(mode) or ("sync" if self._follow else "cells")
-        _require_follow(chosen, follows=self._follow)
+        chosen: Mode = asking.as_mode(mode) or ("sync" if self._follow else "cells")
+        asking.require_follow(chosen, follows=self._follow)
         self._read_keys()
         if chosen == "direct":
             asking.require_direct_allowed(self._template, tells_situation=tells_situation)
@@ -249,6 +250,7 @@ class AsyncNode:
             mode=chosen,
             nearest=nearest,
             conditions=conditions or {},
+            learning=self._learning,
             now=self._clock.now(),
         )
         return replace(answer, gathering=gathering)
@@ -263,7 +265,14 @@ class AsyncNode:
             return [await self.ask(row) for row in rows]
         self._read_keys()
         await self._refresh()
-        return asking.ask_table(self._engine, self._template, columns, rows=row_count(columns), now=self._clock.now())
+        return asking.ask_table(
+            self._engine,
+            self._template,
+            columns,
+            rows=row_count(columns),
+            learning=self._learning,
+            now=self._clock.now(),
+        )
 
     async def confirm(
         self,
@@ -273,9 +282,29 @@ class AsyncNode:
         outcome: object,
         action: object = None,
     ) -> Confirmation:
-        """Tell how the situation of an answer turned out: it becomes a packet like any other, and a score."""
+        """Tell how the situation of an answer turned out: it becomes a packet like any other, and a score.
+
+        If this node asked, the calculators behind the answer are trusted more or less from now on.
+        """
         packet_id = await self.emit(situation=situation, outcome=outcome, action=action)
-        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome))
+        learnt = self._learning.confirm(self._template, answer, outcome)
+        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome), learnt=learnt)
+
+    async def forget(self, subject: object) -> Forgotten:
+        """Withdraw every packet of this template that tells something about a subject, here and at all holders.
+
+        Raises ``RecordError`` (``subject-missing``) and ``KeyFileError``.
+        """
+        recall = self._book.recall(subject, self._template, day=day_of(self._clock.now()))
+        report = None
+        if recall.recalled:
+            if self._connection is not None:
+                await self._connection.meet()
+            number = self._engine.put_out(self._template.template_id, recall.withdrawals, now=self._clock.now())
+            self._book.done(recall)
+            report = await self._report_of(number)
+        holders = 0 if report is None else report.holders
+        return recall.forgotten(holders=holders, acknowledged=isinstance(report, Acknowledged))
 
     async def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""
@@ -353,12 +382,16 @@ class AsyncNode:
             await self._connection.meet()
         for start in range(0, len(observations), EMIT_ROWS_AT_ONCE):
             chunk = observations.part(slice(start, start + EMIT_ROWS_AT_ONCE))
-            emitted = self._engine.emit(self._template.template_id, chunk, now=self._clock.now())
-            for row, packet_id in zip(emitted.rows, packet_ids(emitted.packets), strict=True):
+            template_id, now = self._template.template_id, self._clock.now()
+            packets, rows = self._engine.build(template_id, chunk, now=now)
+            if chunk.subjects is not None:
+                self._book.note(chunk.subjects[rows], packets)
+            number = self._engine.put_out(template_id, packets, now=now)
+            for row, packet_id in zip(rows, packet_ids(packets), strict=True):
                 ids[start + int(row)] = packet_id.tobytes().hex()
-            self._watch.emitted(emitted.number, len(emitted.packets))
-            reports.append(await self._report_of(emitted.number))
-            size_bytes += emitted.packets.nbytes
+            self._watch.emitted(number, len(packets))
+            reports.append(await self._report_of(number))
+            size_bytes += packets.nbytes
             if progress is not None:
                 progress(min(start + EMIT_ROWS_AT_ONCE, len(observations)), len(observations))
             await asyncio.sleep(0)  # Between two chunks the caller may cancel.
@@ -370,37 +403,18 @@ class AsyncNode:
             acknowledged=bool(reports) and all(isinstance(report, Acknowledged) for report in reports),
         )
 
-    async def _release(
-        self, observations: Observations, subjects: Sequence[object], *, problems: Sequence[RowProblem]
-    ) -> Emission:
+    async def _release(self, observations: Observations, *, problems: Sequence[RowProblem]) -> Emission:
         """Count records under differential privacy: the ledger first, then the packets."""
-        keys = self._releaser.subjects(subjects)
         with self._releaser.ledger() as file:
-            self._releaser.publish_earlier(file, self._engine, self._template, now=self._clock.now())
-            checked = await self._check_ledger(file.ledger)
-            made = self._releaser.release(
-                file, self._engine, self._template, observations, keys, now=self._clock.now(), holders_checked=checked
-            )
-        self._watch.emitted(made.number, len(made.packets))
-        report = await self._report_of(made.number)
-        return Emission(
-            packet_ids=tuple(packet_id.tobytes().hex() for packet_id in packet_ids(made.packets)),
-            problems=tuple(problems),
-            size_bytes=made.packets.nbytes,
-            holders=0 if report is None else report.holders,
-            acknowledged=isinstance(report, Acknowledged),
-            release=made.report,
-        )
-
-    async def _check_ledger(self, ledger: Ledger) -> int:
-        """Ask other holders whether they have a release that the ledger does not know; return how many answered."""
-        answered, asked = 0, len(self._engine.peers.all())
-        if self._connection is not None:
-            await self._connection.meet()
-            event = await self._event_of(self._engine.refresh(self._template.template_id, now=self._clock.now()))
+            self._releaser.publish_earlier(file, self._template, now=self._clock.now())
+            if self._connection is not None:
+                await self._connection.meet()
+            now = self._clock.now()
+            event = await self._event_of(self._engine.refresh(self._template.template_id, now=now))
             answered = event.peers if isinstance(event, Refreshed) else 0
-        packets = await self.packets()
-        return require_known(ledger, packets, emitter=self.public_key, asked=asked, answered=answered)
+            made = self._releaser.release(file, self._template, observations, now=now, holders_answered=answered)
+        self._watch.emitted(made.number, len(made.packets))
+        return made.emission(await self._report_of(made.number), problems)
 
     async def _report_of(self, number: int) -> Acknowledged | Unacknowledged | None:
         """Wait until an emission is acknowledged or cannot be for now; None when it takes too long."""
@@ -484,19 +498,3 @@ class AsyncNode:
         )
         await self._connection.open(state=state)
         await self._refresh()
-
-
-def as_mode(name: str | None) -> Mode | None:
-    """Return a mode of asking by its name. Raises ``UsageError`` (``mode-unknown``)."""
-    if name is None or name in get_args(Mode):
-        return cast("Mode | None", name)
-    raise UsageError("mode-unknown", f"no mode of asking is called {name!r}", hint=f"there are: {MODES}")
-
-
-def _require_follow(mode: Mode, *, follows: bool) -> None:
-    if mode == "sync" and not follows:
-        raise UsageError(
-            "mode-follow",
-            "this node keeps no more than its share of the template, so it cannot answer from its own packets alone",
-            hint='ask with mode "cells", or open the node with follow=True',
-        )

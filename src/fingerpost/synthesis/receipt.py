@@ -3,8 +3,9 @@
 A receipt file is one line that names the format, a BLAKE2s-256 digest of the rest, and a MessagePack map of: the
 canonical template, the packets (512 bytes each, in order of their ids), the options, and the answer as canonical JSON
 without its sentences. Up to ``whole_packets_max`` packets all of them are there and everything is derived again,
-settings included. Beyond, the packets nearest to the question are there: the estimate follows from them and from the
-settings that the receipt states; intervals and totals do not, and ``Verification.whole`` is False.
+settings included. Beyond, the packets nearest to the question are there: the pooled estimate follows from them and from
+the settings that the receipt states; intervals, totals and what other calculators said do not, and
+``Verification.whole`` is False. How much each calculator counts is stated in either case: it is the asker's experience.
 
 Verifying shows that the answer follows from packets that their emitters signed. It cannot show that no packet was left
 out: that takes holders who attest what they hold.
@@ -32,9 +33,10 @@ from fingerpost.packet import (
     sealed_rows,
     verify_packets,
 )
+from fingerpost.synthesis._stated_mixture import mixed_as_stated, stated_weighing
 from fingerpost.synthesis._synthesizer import Synthesizer
 from fingerpost.synthesis.answer import Answer, Query
-from fingerpost.synthesis.calculators import AnyEvidence, AnySynthesizer, read_evidence, synthesizer_of
+from fingerpost.synthesis.by_profile import AnyEvidence, AnySynthesizer, read_evidence, synthesizer_of
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.synthesis.kernel import KernelOptions, KernelSettings
 from fingerpost.template import Template, parse_template
@@ -147,11 +149,9 @@ def make_receipt(
             hint="Ask again and make the receipt before packets arrive, expire or are withdrawn.",
         )
     rows = np.arange(len(used.evidence))
-    chosen_options = options or KernelOptions()
-    if isinstance(used, Synthesizer):
-        chosen_options = used.options
-        if len(rows) > used.options.whole_packets_max:
-            rows = _rows_used(used, answer.query)
+    used_options = used.options if isinstance(used, Synthesizer) else KernelOptions()
+    if isinstance(used, Synthesizer) and len(rows) > used_options.whole_packets_max:
+        rows = _rows_used(used, answer.query)
     if len(rows) > RECEIPT_PACKETS_MAX:
         raise ReceiptError("receipt-size", f"a receipt holds at most {RECEIPT_PACKETS_MAX} packets")
     wanted = {one.tobytes() for one in used.evidence.packet_ids[rows]}
@@ -162,7 +162,7 @@ def make_receipt(
     receipt = Receipt(
         template=template.canonical,
         packets=chosen.tobytes(),
-        options=_plain_options(chosen_options),
+        options=_plain_options(used_options),
         claims=_canonical(_claims(answer)),
         secrets=secrets[order].tobytes() if secrets is not None and sealed_rows(chosen).any() else b"",
     )
@@ -206,7 +206,14 @@ def _verify(
     synthesizer = synthesizer_of(evidence, template, day=day, options=options, conditions=conditions, settings=settings)
     if len(synthesizer.evidence) != len(packets):
         raise ReceiptError("receipt-packets", "a packet in the receipt cannot have been used", hint=HINT_FALSE)
-    answer = synthesizer.ask(query)
+    claims = {"calculation": None, **claims}  # a receipt of an earlier version has none
+    weighing = stated_weighing(claims)
+    if isinstance(synthesizer, Synthesizer):
+        answer = synthesizer.ask(query, weighing=weighing if whole else None)
+    else:
+        answer = synthesizer.ask(query)
+    if not whole:
+        answer = mixed_as_stated(answer, claims)
     derived = _claims(answer)
     if not whole:
         claims, derived = _from_nearest(claims), _from_nearest(derived)
@@ -257,7 +264,7 @@ def _rows_used(synthesizer: Synthesizer, query: Query) -> NDArray[np.int64]:
 
 def _claims(answer: Answer) -> dict[str, Any]:
     claims: dict[str, Any] = _without_texts(answer.as_dict())
-    del claims["gathering"]  # It does not follow from the packets.
+    del claims["gathering"], claims["election"]  # They do not follow from the packets that were used.
     return claims
 
 
@@ -273,6 +280,7 @@ def _from_nearest(claims: Mapping[str, Any]) -> dict[str, Any]:
     part["levels"] = [[level["level"], level["probability"]] for level in claims["levels"]]
     part["number"] = None if claims["number"] is None else claims["number"]["mean"]
     part["carriers"] = claims["carriers"]
+    part["calculation"] = claims["calculation"]
     return part
 
 
