@@ -14,6 +14,7 @@
     ├── ReceiptError        a receipt that cannot be read, or does not verify
     ├── NetworkError        a peer that cannot be reached, or a frame that cannot be carried
     ├── ConfigError         a configuration file of a node that cannot be used
+    ├── PrivacyError        a release that would break its privacy promise, or cannot show that it keeps it
     ├── DaemonError         a running node that cannot be reached, or does not do what it is asked
     └── UsageError          a call or a command line that makes no sense
 
@@ -123,6 +124,12 @@ class DaemonError(FingerpostError):
     """A running node that cannot be reached, or does not do what it is asked."""
 
     exit_status = 12
+
+
+class PrivacyError(FingerpostError):
+    """A release that would break its privacy promise, or cannot show that it keeps it: nothing left the node."""
+
+    exit_status = 13
 
 
 class UsageError(FingerpostError):

@@ -47,6 +47,13 @@ CODEBOOK_BITS_MAX = 12  # 4,096 prototypes of 256 bits are a quarter of the larg
 GROUP_BITS_SERVED_MAX = 12  # 4,096 groups: a node works out the holders of each whenever one comes or goes
 PROBES_DEFAULT = 16  # cells that a question looks into
 
+COUNTS_ITEMS_MAX = 57  # levels in one counts packet: 4 bytes each, behind a payload header of ten
+COUNTS_KNOTS = 9  # values at which a number is counted
+COUNTS_CELL_BITS_MAX = 10  # 1,024 cells; beyond, noise drowns whatever one node counts
+COUNTS_ENTRIES_MAX = 1 << 18  # of one release
+DP_RELEASE_EPSILON = 1  # of dp-aggregate: one record in one epoch
+DP_LIFETIME_EPSILON = 4  # of one subject of one node, over all epochs and templates
+
 CONDITIONS_MAX = 16
 LEVELS_MAX = 4_096
 ENCODED_WIDTH_MAX = 8_192

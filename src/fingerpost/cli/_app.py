@@ -18,6 +18,7 @@ from fingerpost.cli import (
     keys,
     node,
     packet,
+    privacy,
     sim,
     store,
     template,
@@ -108,6 +109,10 @@ _node.command("status")(node.status)
 _node.command("peers")(node.peers)
 _node.command("stop")(node.stop)
 app.add_typer(_node, name="node")
+
+_privacy = new_group("See what was released under differential privacy, and what is left to spend.")
+_privacy.command("budget")(privacy.budget)
+app.add_typer(_privacy, name="privacy")
 
 _packet = new_group("Show and verify packets in a file.")
 _packet.command("show")(packet.show)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from fingerpost.cli._output import Column, Output
 from fingerpost.cli._packet_view import packet_document, packet_fields
 from fingerpost.cli._words import count_text, size_text
 from fingerpost.limits import BATCH_PACKETS_MAX
+from fingerpost.node.release import is_release
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from fingerpost.cli._packet_view import FieldView
     from fingerpost.files import Table
     from fingerpost.node.home import Home
+    from fingerpost.node.reports import ReleaseReport
     from fingerpost.packet import SignedPacket
     from fingerpost.template import RowProblem, Template
 
@@ -41,6 +43,7 @@ class EmissionView:
     example: SignedPacket | None
     packet_ids: Sequence[str] | None = None
     holders: int | None = None
+    release: ReleaseReport | None = None
     file: Path | None = None
 
     @property
@@ -94,6 +97,7 @@ class EmissionView:
             "example": packet_document(self.example, self.template) if self.example else None,
             "packet_ids": list(self.packet_ids) if self.packet_ids is not None else None,
             "holders": self.holders,
+            "release": asdict(self.release) if self.release is not None else None,
             "file": str(self.file) if self.file else None,
         }
 
@@ -106,7 +110,7 @@ def print_dry_run(out: Output, view: EmissionView) -> None:
             ("table", f"{view.table.source}, {count_text(view.table.rows, 'row')}"),
             ("template", f"{view.template.name} ({view.template.template_id.hex()})"),
             ("emitter", view.node_id or "no identity yet, a passing key stands in; make one: fingerpost keys new"),
-            ("packets", f"{view.packets:,}, one a row"),
+            ("packets", f"{view.packets:,}, one a row" if not is_release(view.template) else _of_counts(view)),
             ("signatures", f"{view.signatures:,}, one a batch of up to {BATCH_PACKETS_MAX}"),
             ("in all", size_text(view.size_bytes)),
         ]
@@ -127,6 +131,10 @@ def print_dry_run(out: Output, view: EmissionView) -> None:
     print_problems(out, view.problems)
 
 
+def _of_counts(view: EmissionView) -> str:
+    return f"{view.packets:,}, one for each cell and action, whatever the rows; their noise is drawn anew each time"
+
+
 def print_emission(out: Output, view: EmissionView, place: Home) -> None:
     """Print what was emitted, and where it is."""
     out.title(f"Emitted {count_text(view.packets, 'packet')}, {size_text(view.size_bytes)}")
@@ -138,6 +146,16 @@ def print_emission(out: Output, view: EmissionView, place: Home) -> None:
     ]
     if view.holders:
         facts.append(("and by", count_text(view.holders, "other node")))
+    if view.release is not None:
+        facts.append(("counted", f"{count_text(view.release.rows, 'row')}, each of another subject, with noise"))
+        facts.append(
+            ("each spent", f"epsilon {view.release.epsilon:g} of {view.release.lifetime_epsilon:g} in a lifetime")
+        )
+        if view.release.same_subject or view.release.spent:
+            out_of = (
+                f"{view.release.same_subject:,} of a subject counted today, {view.release.spent:,} of one who spent all"
+            )
+            facts.append(("not counted", out_of))
     if view.skipped:
         facts.append(("left out", count_text(view.skipped, "row")))
     if view.file is not None:

@@ -15,6 +15,7 @@ from fingerpost.cli._words import count_text, date_text, today
 from fingerpost.errors import (
     DaemonError,
     KeyFileError,
+    PrivacyError,
     RecordError,
     StoreError,
     TableError,
@@ -55,7 +56,7 @@ OutputOption = Annotated[
         "node_id": "64 hex digits: the emitter; null in a dry run without an identity",
         "rows": "rows in the table",
         "skipped": "rows left out because they do not fit the template",
-        "packets": "packets made: one for each other row",
+        "packets": "packets made: one for each other row; under dp-aggregate one for each cell and action",
         "signatures": "one for each batch of up to 256 packets",
         "bytes": "bytes of all packets, which is all that leaves",
         "problems": "what does not fit, at most 1,000: row (from 1), field, code, message",
@@ -64,9 +65,11 @@ OutputOption = Annotated[
         "example": "the first packet decoded, with the keys of 'fingerpost packet show --json'; null without packets",
         "packet_ids": "64 hex digits each, in the order of the rows; null in a dry run",
         "holders": "other nodes that keep the packets too; null in a dry run, 0 when no node runs in this home",
+        "release": "under differential privacy what was counted: number, rows, same_subject and spent (rows left out), "
+        "epsilon, lifetime_epsilon, holders_checked; else null",
         "file": "where --output wrote the packets; null without it",
     },
-    errors=(TemplateError, TableError, RecordError, KeyFileError, StoreError, DaemonError, UsageError),
+    errors=(TemplateError, TableError, RecordError, KeyFileError, StoreError, DaemonError, PrivacyError, UsageError),
     examples=(
         "fingerpost emit ours.csv --template template.toml --dry-run",
         "fingerpost emit ours.csv --template template.toml --output packets.bin",
@@ -163,6 +166,7 @@ def _preview(template: "Template", table: "Table", place: "Home") -> "EmissionVi
     from fingerpost.fingerprint import Fingerprinter
     from fingerpost.node.consortium import RingFile
     from fingerpost.node.emission import build_packets, observations_of_table
+    from fingerpost.node.release import is_release, noisy_packets
     from fingerpost.packet import decode
     from fingerpost.privacy.seal import KEY_SIZE_BYTES, Seals, passing_ring
 
@@ -170,15 +174,25 @@ def _preview(template: "Template", table: "Table", place: "Home") -> "EmissionVi
     bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
     ring = RingFile(place, template.template_id).ring(day=today())
     signer, node_id = _signer(place)
-    packets, _ = build_packets(
-        template,
-        Fingerprinter(template),
-        observations.without(bad),
-        signer=signer,
-        day=today(),
-        entropy=SystemEntropy(),
-        seals=Seals(ring or passing_ring(template.template_id, SystemEntropy().read(KEY_SIZE_BYTES), day=today())),
-    )
+    if is_release(template):
+        packets = noisy_packets(
+            template,
+            Fingerprinter(template),
+            observations.without(bad),
+            signer=signer,
+            day=today(),
+            entropy=SystemEntropy(),
+        )
+    else:
+        packets, _ = build_packets(
+            template,
+            Fingerprinter(template),
+            observations.without(bad),
+            signer=signer,
+            day=today(),
+            entropy=SystemEntropy(),
+            seals=Seals(ring or passing_ring(template.template_id, SystemEntropy().read(KEY_SIZE_BYTES), day=today())),
+        )
     return EmissionView(
         template=template,
         table=table,
@@ -253,6 +267,7 @@ def _emit(
         example=decode(packets[:PACKET_SIZE_BYTES]) if packets else None,
         packet_ids=emission.packet_ids,
         holders=emission.holders,
+        release=emission.release,
         file=output,
     )
 

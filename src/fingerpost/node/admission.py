@@ -12,7 +12,17 @@ from fingerpost.fingerprint import cell_of
 from fingerpost.ids import PublicKey
 from fingerpost.limits import CLOCK_SKEW_DAYS_MAX
 from fingerpost.node.roster import Standing
-from fingerpost.packet import Kind, RootCache, check_structure, has_layout, payloads, sealed_rows, verify_packets
+from fingerpost.packet import (
+    Kind,
+    Profile,
+    RootCache,
+    check_structure,
+    has_layout,
+    payloads,
+    sealed_rows,
+    verify_packets,
+)
+from fingerpost.privacy.counts import fits_grid
 from fingerpost.template import NumberOutcomeField, Template
 
 Packets = npt.NDArray[np.void]
@@ -126,6 +136,9 @@ def judge_contents(packets: Packets, template: Template) -> npt.NDArray[np.uint8
     What holders cannot see of a sealed packet is judged by this once it is opened.
     """
     refusals = np.zeros(len(packets), np.uint8)
+    if template.profile is Profile.DP_AGGREGATE:
+        _refuse(refusals, ~fits_grid(packets, template), Refusal.LAYOUT)
+        return refusals
     layout = template.observation_layout()
     observed = packets["kind"] == Kind.OBSERVATION
     _refuse(refusals, ~(observed & has_layout(packets, layout)), Refusal.LAYOUT)

@@ -19,8 +19,9 @@ from fingerpost.node.engine import Engine
 from fingerpost.node.events import Fetched
 from fingerpost.node.knowledge import Panel
 from fingerpost.node.learning import Learning
+from fingerpost.node.release import is_release
 from fingerpost.ports import day_of
-from fingerpost.synthesis import Answer, Calculation, Evidence, Query
+from fingerpost.synthesis import Answer, Calculation, CountsEvidence, CountsSynthesizer, Evidence, Query
 from fingerpost.synthesis.answer import Gathering
 from fingerpost.synthesis.kernel import drawn_rows
 from fingerpost.synthesis.receipt import Receipt, make_receipt
@@ -70,6 +71,8 @@ def locate(
     fingerprinter = engine.knowledge(template.template_id).fingerprinter
     (query,) = _queries(template, fingerprinter, encoded)
     costs = fingerprinter.flip_costs(encoded)[0]
+    if is_release(template):  # Answers rest on the counts of all cells, so which are asked for says nothing.
+        cells = 1 << template.cell_bits
     likely = likely_cells(query.fingerprint, template, count=cells, flip_costs=costs)
     return Situation(query=query, cells=tuple(likely.tolist()))
 
@@ -90,6 +93,9 @@ def answer(
     These are all their packets, those of the situation's cells, or the nearest ones. The answer is mixed from several
     calculators, each as much as ``learning`` trusts it.
     """
+    if is_release(template):
+        cells = None if mode == "sync" else situation.cells
+        return _counts(engine, template, cells=cells, conditions=conditions, now=now).ask(situation.query)
     if mode == "cells":
         panel = engine.panel(template.template_id, cells=situation.cells, conditions=conditions, now=now)
     elif mode == "direct":
@@ -114,8 +120,10 @@ def ask_table(
         first = problems[0]
         message = f"row {first.row}, {first.message}"
         raise RecordError(first.code, message, hint=first.hint, field=first.field, row=first.row)
-    panel = engine.panel(template.template_id, conditions={}, now=now)
     queries = _queries(template, engine.knowledge(template.template_id).fingerprinter, encoded)
+    if is_release(template):
+        return _counts(engine, template, cells=None, conditions={}, now=now).ask_many(queries)
+    panel = engine.panel(template.template_id, conditions={}, now=now)
     return _answers(panel, queries, learning)
 
 
@@ -218,6 +226,23 @@ def _answers(panel: Panel, queries: Sequence[Query], learning: Learning) -> list
     for answer in answers:
         learning.asked(answer)
     return answers
+
+
+def _counts(
+    engine: Engine,
+    template: Template,
+    *,
+    cells: Sequence[int] | None,
+    conditions: Mapping[str, object],
+    now: float,
+) -> CountsSynthesizer:
+    """Return what answers from noisy counts: all that are kept here, or that are known in ``cells``."""
+    if cells is None:
+        packets = engine.packets(template.template_id, now=now)
+    else:
+        packets = engine.known_packets(template.template_id, cells)
+    evidence = CountsEvidence.from_packets(packets, template)
+    return CountsSynthesizer(evidence, template, day=day_of(now), conditions=conditions)
 
 
 def _queries(template: Template, fingerprinter: Fingerprinter, encoded: npt.NDArray[np.int16]) -> Sequence[Query]:

@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from fingerpost.errors import RecordError, TableError, UsageError
 from fingerpost.fingerprint import Fingerprinter, cell_of
-from fingerpost.limits import BATCH_PACKETS_MAX
-from fingerpost.packet import PACKET_DTYPE, Kind, Profile, Signer, blank_bodies, payloads, sign_bodies
+from fingerpost.packet import Kind, Profile, Signer, blank_bodies, payloads, sign_bodies
 from fingerpost.ports import Entropy
 from fingerpost.privacy.seal import Seals
 from fingerpost.template import (
@@ -33,7 +32,7 @@ from fingerpost.template import (
 )
 
 NONCE_SIZE_BYTES = 16
-PROFILES_EMITTED = (Profile.OPEN, Profile.CONSORTIUM)
+PROFILES_EMITTED = (Profile.OPEN, Profile.CONSORTIUM, Profile.DP_AGGREGATE)
 CONFIDENCE_UNIT = 255
 
 Packets = npt.NDArray[np.void]
@@ -175,6 +174,17 @@ def require_emittable(template: Template) -> None:
         )
 
 
+def require_single(template: Template) -> None:
+    """Raise unless this template lets one record leave by itself."""
+    require_emittable(template)
+    if template.profile is Profile.DP_AGGREGATE:
+        raise UsageError(
+            "profile-one-record",
+            f"under the profile {profile_name(template.profile)} records leave as counts of many, not one by one",
+            hint="emit a table, with the column that names its subjects",
+        )
+
+
 def build_packets(
     template: Template,
     fingerprinter: Fingerprinter,
@@ -190,7 +200,7 @@ def build_packets(
     Packets are ordered by their random nonces, so that neither a batch nor its order tells which record came first.
     Under the profile consortium ``seals`` closes them; without it ``KeyFileError`` (``consortium-keys-absent``).
     """
-    require_emittable(template)
+    require_single(template)
     count = len(observations)
     nonces = np.frombuffer(entropy.read(count * NONCE_SIZE_BYTES), np.uint8).reshape(count, NONCE_SIZE_BYTES)
     order = np.lexsort(nonces.T[::-1])
@@ -222,19 +232,15 @@ def build_packets(
     return sign_bodies(bodies, signer), order
 
 
-def _outcome_type(template: Template) -> type[np.generic]:
-    return np.uint16 if hasattr(template.outcome, "levels") else np.float64
-
-
 def row_count(columns: Mapping[str, object]) -> int:
-    """Return how many rows a table has. Raises ``TableError`` (``table-empty``)."""
+    """Return the number of rows of a table, columns by name. Raises ``TableError`` without columns."""
     if not columns:
         raise TableError("table-empty", "a table without columns has nothing to tell")
     return len(next(iter(columns.values())))  # type: ignore[arg-type]
 
 
 def first_problem(problems: Sequence[RowProblem], rows: int) -> RecordError:
-    """Return the error about the first of some rows that do not fit, of ``rows`` in all."""
+    """Return the error that says that rows of a table do not fit, and which is the first."""
     first, bad = problems[0], len({problem.row for problem in problems})
     return RecordError(
         first.code,
@@ -243,3 +249,7 @@ def first_problem(problems: Sequence[RowProblem], rows: int) -> RecordError:
         field=first.field,
         row=first.row,
     )
+
+
+def _outcome_type(template: Template) -> type[np.generic]:
+    return np.uint16 if hasattr(template.outcome, "levels") else np.float64

@@ -406,6 +406,10 @@ class Engine:
         self._holdings.expire(now)
         return self._holdings.knowledge(template_id).hiring(day=day_of(now))
 
+    def known_packets(self, template_id: TemplateId, cells: Sequence[int]) -> Packets:
+        """Return the packets known in some cells, kept or fetched."""
+        return self._holdings.cache(template_id).in_cells(cells)
+
     def packets_behind(self, template_id: TemplateId, evidence_digest: str, *, now: float) -> Packets:
         """Return the packets that a recent answer was made from, or all live ones of the template."""
         self._holdings.expire(now)

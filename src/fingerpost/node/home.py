@@ -11,6 +11,9 @@
     │   └── records/                 signed succession and revocation records, to be shown to anyone
     ├── templates/<template id>.toml
     ├── emitted/<digest>.json        how far each table was emitted, so that none counts twice
+    ├── privacy/                     what was released under differential privacy (mode 0700)
+    │   ├── ledger                   who has spent how much: only ever added to
+    │   └── releases/                packets of a release that is not yet in the store
     ├── control.json                 where the running node is, and the token it obeys (mode 0600)
     └── store/
 """
@@ -69,6 +72,21 @@ class Home:
     def store(self) -> Path:
         """The directory of the packet store."""
         return self.root / "store"
+
+    @property
+    def privacy(self) -> Path:
+        """The directory of what was released under differential privacy."""
+        return self.root / "privacy"
+
+    @property
+    def ledger_file(self) -> Path:
+        """What each subject has spent of its privacy."""
+        return self.privacy / "ledger"
+
+    @property
+    def releases(self) -> Path:
+        """The directory of releases that were paid for and are not yet in the store."""
+        return self.privacy / "releases"
 
     @property
     def control_file(self) -> Path:

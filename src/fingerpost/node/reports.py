@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fingerpost.node.events import Acknowledged, Unacknowledged
 from fingerpost.template import RowProblem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseReport:
+    """What a release under differential privacy took in and left out.
+
+    ``rows`` are counted, each of another subject. Left out are ``same_subject`` rows (their subject is counted in this
+    epoch, by this release or an earlier one) and ``spent`` rows, whose subject has spent what it may in a lifetime.
+    ``holders_checked`` other holders had no release of this node that its ledger does not know.
+    """
+
+    number: int
+    rows: int
+    same_subject: int
+    spent: int
+    epsilon: float
+    lifetime_epsilon: float
+    holders_checked: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +41,7 @@ class Emission:
     size_bytes: int
     holders: int
     acknowledged: bool
+    release: ReleaseReport | None = None  # under differential privacy; ``packet_ids`` then say nothing of rows
     learnt: int = 0
 
 
@@ -35,3 +56,22 @@ class Confirmation:
     packet_id: str
     log_loss: float | None
     learnt: bool
+
+
+def emission_of(
+    ids: Sequence[str],
+    problems: Sequence[RowProblem],
+    reports: Sequence[Acknowledged | Unacknowledged | None],
+    *,
+    size_bytes: int,
+    learnt: int,
+) -> Emission:
+    """Return what a table turned into, of which ``reports`` say how each part of it went."""
+    return Emission(
+        packet_ids=tuple(ids),
+        problems=tuple(problems),
+        size_bytes=size_bytes,
+        holders=min((0 if report is None else report.holders for report in reports), default=0),
+        acknowledged=bool(reports) and all(isinstance(report, Acknowledged) for report in reports),
+        learnt=learnt,
+    )

@@ -21,6 +21,7 @@ from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
 from fingerpost.node.asking import Mode
+from fingerpost.node.awaited import Awaited
 from fingerpost.node.calculators import installed_calculators
 from fingerpost.node.connection import Connection
 from fingerpost.node.consortium import RingFile
@@ -30,17 +31,19 @@ from fingerpost.node.emission import (
     observation,
     observations_of_table,
     require_emittable,
+    require_single,
     require_subject_column,
     row_count,
 )
 from fingerpost.node.engine import Engine
-from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
+from fingerpost.node.events import Acknowledged, Event, Fetched, Refreshed, Unacknowledged
 from fingerpost.node.groups import GroupStatus
 from fingerpost.node.home import Home
 from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
-from fingerpost.node.reports import Confirmation, Emission
+from fingerpost.node.release import Releaser, Shell, is_release
+from fingerpost.node.reports import Confirmation, Emission, emission_of
 from fingerpost.node.status import NodeStatus, Watch, read_status
 from fingerpost.node.subject_book import Forgotten, SubjectBook
 from fingerpost.packet import packet_ids
@@ -63,29 +66,17 @@ NEAREST_PACKETS = 1_024  # asked for in mode "direct"
 class AsyncNode:
     """One participant: it emits outcomes as signed packets and answers questions from everybody's packets."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        template: Template,
-        *,
-        clock: Clock,
-        follow: bool,
-        watch: Watch,
-        book: SubjectBook,
-        ring_file: RingFile | None = None,
-    ) -> None:
+    def __init__(self, engine: Engine, template: Template, *, clock: Clock, follow: bool, shell: Shell) -> None:
         self._engine = engine
         self._follow = follow
         self._template = template
         self._clock = clock
-        self._watch = watch
-        self._book = book
-        self._ring_file = ring_file
+        self._watch, self._book, self._releaser = shell.watch, shell.book, shell.releaser
+        self._ring_file = shell.ring_file
         me = node_id(engine.public_key)
-        self._learning = Learning(watch.store, template, me=me, calculators=installed_calculators())
+        self._learning = Learning(self._watch.store, template, me=me, calculators=installed_calculators())
         self._connection: Connection | None = None
-        self._waiting: dict[int, asyncio.Future[Event]] = {}
-        self._arrived = 0
+        self._awaited = Awaited()
         self._closed = False
 
     @classmethod
@@ -122,9 +113,13 @@ class AsyncNode:
         engine.serve(value, follow=follow)
         place = None if root is None else Home(root)
         ring_file = None if place is None or keys is not None else RingFile(place, value.template_id)
-        book = SubjectBook(place, store, signer=signer, entropy=entropy)
-        watch = Watch(store=store)
-        node = cls(engine, value, clock=clock, follow=follow, watch=watch, book=book, ring_file=ring_file)
+        shell = Shell(
+            watch=Watch(store=store),
+            book=SubjectBook(place, store, signer=signer, entropy=entropy),
+            releaser=Releaser(place, engine, signer=signer, entropy=entropy),
+            ring_file=ring_file,
+        )
+        node = cls(engine, value, clock=clock, follow=follow, shell=shell)
         try:
             engine.knowledge(value.template_id).use_keys(keys)
             node._read_keys()
@@ -179,7 +174,7 @@ class AsyncNode:
 
         Raises ``RecordError`` for a value that does not fit the template; then nothing left this node.
         """
-        require_emittable(self._template)
+        require_single(self._template)
         self._read_keys()
         one = observation(
             self._template,
@@ -202,8 +197,8 @@ class AsyncNode:
         """Tell the outcomes of a whole table, columns by name; ``progress`` is called with (rows done, rows in all).
 
         Raises ``RecordError`` for the first row that does not fit, before anything is written; with
-        ``skip_bad_rows`` such rows are left out and listed in the result. ``subject_column`` says whom each row is
-        about: that stays here, hashed, so that ``forget`` finds the packets again.
+        ``skip_bad_rows`` such rows are left out and listed. ``subject_column`` says whom each row is about: that stays
+        here, hashed, for ``forget``. Under differential privacy it is needed, and ``PrivacyError`` may be raised.
         """
         require_emittable(self._template)
         self._read_keys()
@@ -215,6 +210,8 @@ class AsyncNode:
         if subject_column is not None:
             require_subject_column(self._template, columns, subject_column)
             all_rows = replace(all_rows, subjects=self._book.keys_of(columns[subject_column]))
+        if is_release(self._template):
+            return await self._release(all_rows.without(bad), problems=problems)
         return await self._emit(all_rows.without(bad), problems=problems, progress=progress)
 
     async def ask(
@@ -356,14 +353,14 @@ class AsyncNode:
         It says nothing about any situation: all of a template's packets come, and questions are answered locally.
         Raises ``NetworkError`` (``peer-silent``) when there are holders and none answers.
         """
-        before = self._arrived
+        before = self._awaited.arrived
         if not await self._refresh():
             raise NetworkError(
                 "peer-silent",
                 f"none of the holders answered within {ANSWER_SECONDS_MAX:.0f} s",
                 hint="what is here is answered from meanwhile; try again when they are back",
             )
-        return self._arrived - before
+        return self._awaited.arrived - before
 
     async def close(self) -> None:
         """Leave the network and close the store; calling it twice is harmless."""
@@ -411,14 +408,21 @@ class AsyncNode:
             if progress is not None:
                 progress(min(start + EMIT_ROWS_AT_ONCE, len(observations)), len(observations))
             await asyncio.sleep(0)  # Between two chunks the caller may cancel.
-        return Emission(
-            packet_ids=tuple(ids),
-            problems=tuple(problems),
-            size_bytes=size_bytes,
-            holders=min((0 if report is None else report.holders for report in reports), default=0),
-            acknowledged=bool(reports) and all(isinstance(report, Acknowledged) for report in reports),
-            learnt=asking.learn(outcomes, known, learning=self._learning, now=self._clock.now()),
-        )
+        learnt = asking.learn(outcomes, known, learning=self._learning, now=self._clock.now())
+        return emission_of(ids, problems, reports, size_bytes=size_bytes, learnt=learnt)
+
+    async def _release(self, observations: Observations, *, problems: Sequence[RowProblem]) -> Emission:
+        """Count records under differential privacy: the ledger first, then the packets."""
+        with self._releaser.ledger() as file:
+            self._releaser.publish_earlier(file, self._template, now=self._clock.now())
+            if self._connection is not None:
+                await self._connection.meet()
+            now = self._clock.now()
+            event = await self._event_of(self._engine.refresh(self._template.template_id, now=now))
+            answered = event.peers if isinstance(event, Refreshed) else 0
+            made = self._releaser.release(file, self._template, observations, now=now, holders_answered=answered)
+        self._watch.emitted(made.number, len(made.packets))
+        return made.emission(await self._report_of(made.number), problems)
 
     async def _report_of(self, number: int) -> Acknowledged | Unacknowledged | None:
         """Wait until an emission is acknowledged or cannot be for now; None when it takes too long."""
@@ -453,8 +457,7 @@ class AsyncNode:
 
     async def _event_of(self, number: int) -> Event | None:
         """Wait for the event with this number; None when it takes too long."""
-        future: asyncio.Future[Event] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = future
+        future = self._awaited.expect(number)
         try:
             if self._connection is not None:
                 self._connection.flush()
@@ -464,7 +467,7 @@ class AsyncNode:
         except TimeoutError:
             return None
         finally:
-            del self._waiting[number]
+            self._awaited.forget(number)
 
     def _read_keys(self) -> None:
         """Take in what became of the consortium's keys in the home: a member joins or a key dies while a node runs."""
@@ -475,12 +478,7 @@ class AsyncNode:
     def _settle(self) -> None:
         while (event := self._engine.next_event()) is not None:
             self._watch.note(event)
-            if isinstance(event, (Acknowledged, Unacknowledged, Refreshed, Fetched)):
-                future = self._waiting.get(event.number)
-                if future is not None and not future.done():
-                    future.set_result(event)
-            elif isinstance(event, PacketsArrived):
-                self._arrived += event.stored
+            self._awaited.take(event)
 
     async def _join(self, network: Reach, *, identity: SignerIdentity, state: Path | None) -> None:
         self._connection = Connection(

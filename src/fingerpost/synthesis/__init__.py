@@ -1,5 +1,7 @@
 """Synthesis: from packets to an answer with its evidence."""
 
+from fingerpost.synthesis._counts_reading import CountsEvidence
+from fingerpost.synthesis._counts_synthesizer import CountsSynthesizer
 from fingerpost.synthesis._synthesizer import Synthesizer, synthesize, synthesize_many
 from fingerpost.synthesis.answer import (
     ActionEstimate,
@@ -26,6 +28,8 @@ __all__ = [
     "Answer",
     "Calculation",
     "CalculatorShare",
+    "CountsEvidence",
+    "CountsSynthesizer",
     "Election",
     "Evidence",
     "FittedKernel",

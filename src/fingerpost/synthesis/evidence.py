@@ -120,7 +120,7 @@ class Evidence:
         }
         order = _first_of_each(columns["packet_ids"])
         columns = {name: None if column is None else column[order] for name, column in columns.items()}
-        node_ids, node_index = _nodes(columns.pop("emitters"))
+        node_ids, node_index = node_columns(columns.pop("emitters"))
         if values is not None:
             outcome = _number_columns(
                 _column(values, n, 0, np.float64)[order], _column(squares, n, 0, np.float64)[order]
@@ -225,7 +225,7 @@ def _changes(ordered: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return fresh
 
 
-def _nodes(emitters: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+def node_columns(emitters: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the node ids (V, 32) of the public keys in bytewise order, and each packet's node."""
     order = order_of_bytes(emitters)
     fresh = _changes(emitters[order])

@@ -37,6 +37,7 @@ from fingerpost.packet import (
 from fingerpost.synthesis._stated_mixture import mixed_as_stated, stated_weighing
 from fingerpost.synthesis._synthesizer import Synthesizer
 from fingerpost.synthesis.answer import Answer, Query
+from fingerpost.synthesis.by_profile import AnyEvidence, AnySynthesizer, read_evidence, synthesizer_of
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.synthesis.kernel import KernelOptions, KernelSettings
 from fingerpost.template import Template, parse_template
@@ -147,7 +148,7 @@ def make_receipt(
     :raises ReceiptError: when the answer does not follow from these packets, or rests on none.
     """
     evidence, _ = _evidence_of(packets, template, secrets)
-    if trusted is not None:
+    if trusted is not None and isinstance(evidence, Evidence):
         evidence = trusted(evidence)
     used = _synthesizer(evidence, template, answer, options or KernelOptions(), settings=None)
     if used.evidence_digest != answer.evidence_digest:
@@ -157,7 +158,8 @@ def make_receipt(
             hint="Ask again and make the receipt before packets arrive, expire or are withdrawn.",
         )
     rows = np.arange(len(used.evidence))
-    if len(rows) > used.options.whole_packets_max:
+    used_options = used.options if isinstance(used, Synthesizer) else KernelOptions()
+    if isinstance(used, Synthesizer) and len(rows) > used_options.whole_packets_max:
         rows = _rows_used(used, answer.query)
     if len(rows) > RECEIPT_PACKETS_MAX:
         raise ReceiptError("receipt-size", f"a receipt holds at most {RECEIPT_PACKETS_MAX} packets")
@@ -169,13 +171,19 @@ def make_receipt(
     receipt = Receipt(
         template=template.canonical,
         packets=chosen.tobytes(),
-        options=_plain_options(used.options),
+        options=_plain_options(used_options),
         claims=_canonical(_claims(answer)),
-        trust=b"" if used.evidence.trust is None else used.evidence.trust[np.sort(rows)].astype("<f8").tobytes(),
+        trust=_trust_of(used.evidence, rows),
         secrets=secrets[order].tobytes() if secrets is not None and sealed_rows(chosen).any() else b"",
     )
     verify_receipt(receipt, calculators=calculators)
     return receipt
+
+
+def _trust_of(evidence: AnyEvidence, rows: NDArray[np.int64]) -> bytes:
+    if not isinstance(evidence, Evidence) or evidence.trust is None:
+        return b""
+    return bytes(evidence.trust[np.sort(rows)].astype("<f8").tobytes())
 
 
 def verify_receipt(receipt: Receipt | bytes, *, calculators: Sequence[Calculator] | None = None) -> Verification:
@@ -210,7 +218,7 @@ def _verify(
     calculators: Sequence[Calculator] | None,
 ) -> Verification:
     evidence, opened = _evidence_of(packets, template, secrets)
-    if trust:
+    if trust and isinstance(evidence, Evidence):
         evidence = evidence.trusted(np.frombuffer(trust, "<f8").astype(np.float64))
     query = _query(claims["query"])
     day, conditions = claims["day"], claims["conditions"]
@@ -218,14 +226,17 @@ def _verify(
         raise ReceiptError("receipt-claims", "the day of the answer is not a day")
     whole = int(claims["packets"]) <= options.whole_packets_max
     settings = None if whole else _settings(claims["settings"])
-    synthesizer = Synthesizer(evidence, template, day=day, options=options, conditions=conditions, settings=settings)
-    if calculators is not None:
+    synthesizer = synthesizer_of(evidence, template, day=day, options=options, conditions=conditions, settings=settings)
+    if calculators is not None and isinstance(synthesizer, Synthesizer):
         synthesizer.offer(calculators)
     if len(synthesizer.evidence) != len(packets):
         raise ReceiptError("receipt-packets", "a packet in the receipt cannot have been used", hint=HINT_FALSE)
     claims = {"calculation": None, **claims}  # a receipt of an earlier version has none
     weighing = stated_weighing(claims)
-    answer = synthesizer.ask(query, weighing=weighing if whole else None)
+    if isinstance(synthesizer, Synthesizer):
+        answer = synthesizer.ask(query, weighing=weighing if whole else None)
+    else:
+        answer = synthesizer.ask(query)
     if not whole:
         answer = mixed_as_stated(answer, claims)
     derived = _claims(answer)
@@ -239,22 +250,29 @@ def _verify(
     )
 
 
-def _evidence_of(packets: NDArray[Any], template: Template, secrets: NDArray[np.uint8] | None) -> tuple[Evidence, int]:
+def _evidence_of(
+    packets: NDArray[Any], template: Template, secrets: NDArray[np.uint8] | None
+) -> tuple[AnyEvidence, int]:
     """Return packets as evidence, and how many of them were opened for it with their secrets (n, 32)."""
     sealed = sealed_rows(packets)
     if secrets is None or not sealed.any():
-        return Evidence.from_packets(packets, template), 0
+        return read_evidence(packets, template), 0
     plain = packets.copy()
     plain[sealed], opened = open_sealed(packets[sealed], [secret.tobytes() for secret in secrets[sealed]])
     return Evidence.from_packets(plain, template, packet_ids=packet_ids(packets)), int(opened.sum())
 
 
 def _synthesizer(
-    evidence: Evidence, template: Template, answer: Answer, options: KernelOptions, *, settings: KernelSettings | None
-) -> Synthesizer:
+    evidence: AnyEvidence,
+    template: Template,
+    answer: Answer,
+    options: KernelOptions,
+    *,
+    settings: KernelSettings | None,
+) -> AnySynthesizer:
     if not answer.packets:
         raise ReceiptError("receipt-empty", "an answer without evidence has nothing to verify")
-    return Synthesizer(
+    return synthesizer_of(
         evidence,
         template,
         day=answer.day,

@@ -16,6 +16,9 @@ from fingerpost.limits import (
     CELL_BITS_MAX,
     CODEBOOK_BITS_MAX,
     CONDITIONS_MAX,
+    COUNTS_CELL_BITS_MAX,
+    COUNTS_ENTRIES_MAX,
+    COUNTS_KNOTS,
     ENCODED_WIDTH_MAX,
     FINGERPRINT_BITS_DEFAULT,
     FINGERPRINT_BITS_MAX,
@@ -321,12 +324,27 @@ def _check_privacy(template: Template) -> None:
             hint='write profile = "consortium", "k-anonymous", "dp-aggregate" or "local-dp" under [privacy]',
             field="privacy.profile",
         )
+    if template.profile is Profile.DP_AGGREGATE:
+        _check_counts(template)
     if template.sketch and template.profile not in {Profile.OPEN, Profile.CONSORTIUM}:
         raise TemplateError(
             "template-profile",
             "a sketch reveals most of a record and is allowed under the profiles open and consortium only",
             hint="write sketch = false under [fingerprint]",
             field="fingerprint.sketch",
+        )
+
+
+def _check_counts(template: Template) -> None:
+    levels = len(template.outcome.levels) if isinstance(template.outcome, CategoryOutcomeField) else COUNTS_KNOTS
+    actions = 1 + len(template.action.levels) if template.action else 1
+    entries = (actions * levels) << template.cell_bits
+    if template.cell_bits > COUNTS_CELL_BITS_MAX or entries > COUNTS_ENTRIES_MAX:
+        raise TemplateError(
+            "template-counts",
+            f"under the profile {profile_name(template.profile)} every release has {entries:,} counts, each with noise",
+            hint=f"write at most {COUNTS_CELL_BITS_MAX} bits under [cells]; 5 suit most tables",
+            field="cells.bits",
         )
 
 

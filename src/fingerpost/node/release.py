@@ -1,0 +1,283 @@
+"""Releases under differential privacy: from records to noisy counts, paid for in the ledger before anything leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from fingerpost.errors import PrivacyError, UsageError
+from fingerpost.fingerprint import Fingerprinter, cell_of
+from fingerpost.limits import ACKNOWLEDGEMENTS, DP_LIFETIME_EPSILON, DP_RELEASE_EPSILON
+from fingerpost.node.emission import Observations
+from fingerpost.node.events import Acknowledged, Unacknowledged
+from fingerpost.node.ledger_file import LedgerFile, open_ledger
+from fingerpost.node.reports import Emission, ReleaseReport
+from fingerpost.packet import Kind, Profile, Signer, packet_ids, sign_bodies
+from fingerpost.ports import day_of
+from fingerpost.privacy.counts import (
+    count_records,
+    counts_bodies,
+    grid_of,
+    noisy_counts,
+    outcome_levels,
+)
+from fingerpost.privacy.ledger import MILLI, Ledger
+from fingerpost.privacy.subjects import SubjectKeys
+from fingerpost.template import RowProblem, Template, profile_name
+
+if TYPE_CHECKING:
+    from fingerpost.node.consortium import RingFile
+    from fingerpost.node.engine import Engine
+    from fingerpost.node.home import Home
+    from fingerpost.node.status import Watch
+    from fingerpost.node.subject_book import SubjectBook
+    from fingerpost.ports import Entropy
+    from fingerpost.privacy.noise import CountNoise
+
+Packets = npt.NDArray[np.void]
+RELEASING: Final = frozenset({Profile.DP_AGGREGATE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What a release costs each subject, and how much one may spend in all, in thousandths of epsilon."""
+
+    cost_milli: int
+    cap_milli: int
+
+
+PRICES: Final = {
+    Profile.DP_AGGREGATE: Prices(cost_milli=MILLI * DP_RELEASE_EPSILON, cap_milli=MILLI * DP_LIFETIME_EPSILON),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Rows that may be counted, in no order, with their subjects, and how many are left out for which reason."""
+
+    rows: npt.NDArray[np.intp]
+    subjects: SubjectKeys
+    same_subject: int
+    spent: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A release that is paid for and durable here: the number of its emission, its packets, and what it took in."""
+
+    number: int
+    packets: Packets
+    report: ReleaseReport
+
+    def emission(self, seen: Acknowledged | Unacknowledged | None, problems: Sequence[RowProblem]) -> Emission:
+        """Return what the user is told, given how many holders have it."""
+        return Emission(
+            packet_ids=tuple(packet_id.tobytes().hex() for packet_id in packet_ids(self.packets)),
+            problems=tuple(problems),
+            size_bytes=self.packets.nbytes,
+            holders=0 if seen is None else seen.holders,
+            acknowledged=isinstance(seen, Acknowledged),
+            release=self.report,
+        )
+
+
+class Releaser:
+    """Makes the releases of one home. Raises ``UsageError`` (``ledger-home``) where there is no home."""
+
+    def __init__(
+        self,
+        home: Home | None,
+        engine: Engine,
+        *,
+        signer: Signer,
+        entropy: Entropy,
+        noise: CountNoise | None = None,
+    ) -> None:
+        self._home = home
+        self._engine = engine
+        self._signer = signer
+        self._entropy = entropy
+        self._noise = noise
+
+    @contextmanager
+    def ledger(self) -> Iterator[LedgerFile]:
+        """Give the ledger to this release alone. Raises ``PrivacyError``."""
+        with open_ledger(self._require_home(), entropy=self._entropy) as file:
+            yield file
+
+    def choose(self, ledger: Ledger, template: Template, subjects: SubjectKeys, *, day: int) -> Chosen:
+        """Return the rows that a release may count: one of each subject, drawn at random, that may still spend.
+
+        Raises ``PrivacyError`` (``ledger-clock``; ``release-empty`` where no row is left).
+        """
+        prices = PRICES[template.profile]
+        nonces = np.frombuffer(self._entropy.read(8 * len(subjects)), np.uint64)
+        order = np.argsort(nonces, kind="stable")
+        may = ledger.may_count(
+            subjects[order],
+            day=day,
+            template_id=template.template_id,
+            cost_milli=prices.cost_milli,
+            cap_milli=prices.cap_milli,
+        )
+        rows = order[may]
+        out = subjects[order[~may]]
+        spent = sum(ledger.spent_milli(key.tobytes()) + prices.cost_milli > prices.cap_milli for key in out)
+        if not len(rows):
+            raise PrivacyError(
+                "release-empty",
+                f"no row can be counted: {len(out) - spent:,} are of subjects who are counted today already, and "
+                f"{spent:,} of subjects who have spent epsilon {DP_LIFETIME_EPSILON}",
+                hint="each subject counts once a day, as long as its lifetime budget lasts: fingerpost privacy budget",
+            )
+        return Chosen(rows=rows, subjects=subjects[rows], same_subject=len(out) - spent, spent=spent)
+
+    def publish_earlier(self, file: LedgerFile, template: Template, *, now: float) -> None:
+        """Store what was paid for before a crash and did not reach the store."""
+        for packets in file.unpublished():
+            self._engine.put_out(template.template_id, packets, now=now)
+        file.published()
+
+    def release(
+        self,
+        file: LedgerFile,
+        template: Template,
+        observations: Observations,
+        *,
+        now: float,
+        holders_answered: int,
+    ) -> Made:
+        """Count the records of subjects that may be counted, pay for it, then publish.
+
+        Raises ``PrivacyError``, and ``UsageError`` (``subject-column``) for records that name no subjects.
+        """
+        engine, day, prices = self._engine, day_of(now), PRICES[template.profile]
+        subjects = observations.subjects
+        if subjects is None:
+            raise _subjects_needed(template)
+        asked = len(engine.peers.all())
+        packets = engine.packets(template.template_id, now=now)
+        emitter = engine.public_key
+        require_known(file.ledger, packets, emitter=emitter, asked=asked, answered=holders_answered)
+        chosen = self.choose(file.ledger, template, subjects, day=day)
+        fingerprinter = engine.knowledge(template.template_id).fingerprinter
+        packets = noisy_packets(
+            template,
+            fingerprinter,
+            observations.part(chosen.rows),
+            signer=self._signer,
+            day=day,
+            entropy=self._entropy,
+            noise=self._noise,
+        )
+        file.spend(
+            packets,
+            chosen.subjects,
+            day=day,
+            template_id=template.template_id,
+            profile=profile_name(template.profile),
+            cost_milli=prices.cost_milli,
+            cap_milli=prices.cap_milli,
+        )
+        number = engine.put_out(template.template_id, packets, now=now)
+        file.published()
+        report = ReleaseReport(
+            number=len(file.ledger.entries),
+            rows=len(chosen.rows),
+            same_subject=chosen.same_subject,
+            spent=chosen.spent,
+            epsilon=prices.cost_milli / MILLI,
+            lifetime_epsilon=prices.cap_milli / MILLI,
+            holders_checked=holders_answered,
+        )
+        return Made(number=number, packets=packets, report=report)
+
+    def _require_home(self) -> Home:
+        if self._home is None:
+            raise UsageError(
+                "ledger-home",
+                "a node in memory forgets what its subjects have spent, so it releases nothing under this profile",
+                hint="open the node with home=DIR",
+            )
+        return self._home
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """What a node has around its engine: what it saw, whose packets are whose, its releases, and its keys."""
+
+    watch: Watch
+    book: SubjectBook
+    releaser: Releaser
+    ring_file: RingFile | None
+
+
+def noisy_packets(
+    template: Template,
+    fingerprinter: Fingerprinter,
+    observations: Observations,
+    *,
+    signer: Signer,
+    day: int,
+    entropy: Entropy,
+    noise: CountNoise | None = None,
+) -> Packets:
+    """Return the signed packets that count these records with fresh noise. They may not leave before they are paid."""
+    counts = count_records(
+        grid_of(template),
+        cells=cell_of(fingerprinter.fingerprints(observations.encoded), template),
+        actions=observations.actions,
+        levels=outcome_levels(template, observations.outcomes, entropy),
+    )
+    noisy = noisy_counts(counts, noise or _system_noise())
+    bodies = counts_bodies(template, noisy, emitter=signer.public_key, day=day, entropy=entropy)
+    return sign_bodies(bodies, signer)
+
+
+def _subjects_needed(template: Template) -> UsageError:
+    return UsageError(
+        "subject-column",
+        f"under the profile {profile_name(template.profile)} each subject counts once, so a column has to name it",
+        hint="say which column says whom a row is about: --subject-column COL (it never leaves this node)",
+    )
+
+
+def is_release(template: Template) -> bool:
+    """Say whether records of a template leave as releases of many, with noise."""
+    return template.profile in RELEASING
+
+
+def require_known(ledger: Ledger, packets: Packets, *, emitter: bytes, asked: int, answered: int) -> int:
+    """Return how many other holders vouch that this ledger is the last one: they have no release that it lacks.
+
+    ``packets`` are those of the template, here and from ``answered`` of ``asked`` other holders. Raises
+    ``PrivacyError``: ``ledger-behind`` when a packet of this emitter is not in the ledger (restored from an older
+    backup), ``ledger-unchecked`` when fewer holders than acknowledge a packet answer.
+    """
+    mine = packets[(packets["emitter"] == np.frombuffer(emitter, np.uint8)).all(axis=1)]
+    mine = mine[np.isin(mine["kind"], (Kind.COUNTS, Kind.REPORT))]
+    unknown = sum(not ledger.knows(packet_id.tobytes()) for packet_id in packet_ids(mine))
+    if unknown:
+        raise PrivacyError(
+            "ledger-behind",
+            f"{unknown} packets were released under this identity that the privacy ledger does not know",
+            hint="the home was restored from an older backup: restore the newest ledger, or release no more from it",
+        )
+    if answered < min(ACKNOWLEDGEMENTS, asked):
+        raise PrivacyError(
+            "ledger-unchecked",
+            f"{answered} of {asked} other holders answered; {min(ACKNOWLEDGEMENTS, asked)} have to say what they hold",
+            hint="a ledger cannot see by itself that it is an old copy; try again when the holders are back",
+        )
+    return answered
+
+
+def _system_noise() -> CountNoise:
+    from fingerpost.node.noise import OpenDpNoise
+
+    return OpenDpNoise()
