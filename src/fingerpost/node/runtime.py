@@ -22,7 +22,6 @@ from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
 from fingerpost.node.asking import Mode
 from fingerpost.node.connection import Connection
-from fingerpost.node.consortium import RingFile
 from fingerpost.node.emission import (
     Observations,
     first_problem,
@@ -36,14 +35,13 @@ from fingerpost.node.emission import (
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.groups import GroupStatus
-from fingerpost.node.home import Home
 from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
-from fingerpost.node.release import Releaser, Shell, is_release
+from fingerpost.node.release import Shell, is_release, open_shell
 from fingerpost.node.reports import Confirmation, Emission
-from fingerpost.node.status import NodeStatus, Watch, read_status
-from fingerpost.node.subject_book import Forgotten, SubjectBook
+from fingerpost.node.status import NodeStatus, read_status
+from fingerpost.node.subject_book import Forgotten
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy, day_of
 from fingerpost.privacy.seal import KeyRing
@@ -79,10 +77,11 @@ class AsyncNode:
         self._clock = clock
         self._watch, self._book, self._releaser = shell.watch, shell.book, shell.releaser
         self._ring_file = shell.ring_file
-        self._learning = Learning(self._watch.store, me=node_id(engine.public_key))
+        self._learning = Learning(self._watch.store, template, me=node_id(engine.public_key))
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
+        self._closed = False
 
     @classmethod
     async def open(
@@ -116,14 +115,7 @@ class AsyncNode:
             organisation="" if network is None else network.organisation(PublicKey(signer.public_key)),
         )
         engine.serve(value, follow=follow)
-        place = None if root is None else Home(root)
-        ring_file = None if place is None or keys is not None else RingFile(place, value.template_id)
-        shell = Shell(
-            watch=Watch(store=store),
-            book=SubjectBook(place, store, signer=signer, entropy=entropy),
-            releaser=Releaser(place, engine, signer=signer, entropy=entropy),
-            ring_file=ring_file,
-        )
+        shell = open_shell(engine, store, root, value, signer=signer, entropy=entropy, keys=keys)
         node = cls(engine, value, clock=clock, follow=follow, shell=shell)
         try:
             engine.knowledge(value.template_id).use_keys(keys)
@@ -182,12 +174,7 @@ class AsyncNode:
         require_single(self._template)
         self._read_keys()
         one = observation(
-            self._template,
-            situation,
-            outcome=outcome,
-            action=action,
-            conditions=conditions,
-            confidence=confidence,
+            self._template, situation, outcome=outcome, action=action, conditions=conditions, confidence=confidence
         )
         return (await self._emit(one)).packet_ids[0]
 
@@ -286,9 +273,12 @@ class AsyncNode:
 
         If this node asked, the calculators behind the answer are trusted more or less from now on.
         """
-        packet_id = await self.emit(situation=situation, outcome=outcome, action=action)
-        learnt = self._learning.confirm(self._template, answer, outcome)
-        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome), learnt=learnt)
+        require_emittable(self._template)
+        one = observation(self._template, situation, outcome=outcome, action=action)
+        emission = await self._emit(one, confirmed=[(answer.query.fingerprint, answer.calculation, outcome)])
+        return Confirmation(
+            packet_id=emission.packet_ids[0], log_loss=asking.log_loss(answer, outcome), learnt=emission.learnt > 0
+        )
 
     async def forget(self, subject: object) -> Forgotten:
         """Withdraw every packet of this template that tells something about a subject, here and at all holders.
@@ -308,7 +298,8 @@ class AsyncNode:
 
     async def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""
-        return asking.receipt(self._engine, self._template, answer, now=self._clock.now())
+        now = self._clock.now()
+        return asking.receipt(self._engine, self._template, answer, learning=self._learning, now=now)
 
     async def find_packets(self, ids: Sequence[str]) -> npt.NDArray[np.void]:
         """Return the live packets with these ids (64 hex digits each), in their order, without those not here."""
@@ -361,6 +352,9 @@ class AsyncNode:
         """Leave the network and close the store; calling it twice is harmless."""
         if self._connection is not None:
             await self._connection.close()
+        if not self._closed:
+            self._closed = True
+            self._learning.close()
         self._watch.store.close()
 
     async def __aenter__(self) -> AsyncNode:
@@ -375,7 +369,12 @@ class AsyncNode:
         *,
         problems: Sequence[RowProblem] = (),
         progress: Callable[[int, int], None] | None = None,
+        confirmed: asking.Outcomes = (),
     ) -> Emission:
+        outcomes = confirmed or asking.outcomes_of_questions(
+            self._engine, self._template, observations, learning=self._learning
+        )
+        known = asking.evidence_before(self._engine, self._template, outcomes, now=self._clock.now())
         ids: list[str] = [""] * len(observations)
         size_bytes, reports = 0, []
         if self._connection is not None:
@@ -401,6 +400,7 @@ class AsyncNode:
             size_bytes=size_bytes,
             holders=min((0 if report is None else report.holders for report in reports), default=0),
             acknowledged=bool(reports) and all(isinstance(report, Acknowledged) for report in reports),
+            learnt=asking.learn(outcomes, known, learning=self._learning, now=self._clock.now()),
         )
 
     async def _release(self, observations: Observations, *, problems: Sequence[RowProblem]) -> Emission:

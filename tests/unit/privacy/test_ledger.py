@@ -112,7 +112,7 @@ def test_cutting_a_ledger_anywhere_loses_no_entry_that_was_whole() -> None:
 
 @given(st.data())
 def test_a_changed_byte_is_never_overlooked(draw: st.DataObject) -> None:
-    data, ends = three_releases()
+    data, _ = three_releases()
     place = draw.draw(st.integers(0, len(data) - 1))
     changed = bytearray(data)
     changed[place] ^= draw.draw(st.integers(1, 255))
