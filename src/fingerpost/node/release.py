@@ -13,10 +13,14 @@ import numpy.typing as npt
 from fingerpost.errors import PrivacyError, UsageError
 from fingerpost.fingerprint import Fingerprinter, cell_of
 from fingerpost.limits import ACKNOWLEDGEMENTS, DP_LIFETIME_EPSILON, DP_RELEASE_EPSILON
+from fingerpost.node.consortium import RingFile
 from fingerpost.node.emission import Observations
 from fingerpost.node.events import Acknowledged, Unacknowledged
+from fingerpost.node.home import Home
 from fingerpost.node.ledger_file import LedgerFile, open_ledger
 from fingerpost.node.reports import Emission, ReleaseReport
+from fingerpost.node.status import Watch
+from fingerpost.node.subject_book import SubjectBook
 from fingerpost.packet import Kind, Profile, Signer, packet_ids, sign_bodies
 from fingerpost.ports import day_of
 from fingerpost.privacy.counts import (
@@ -31,13 +35,13 @@ from fingerpost.privacy.subjects import SubjectKeys
 from fingerpost.template import RowProblem, Template, profile_name
 
 if TYPE_CHECKING:
-    from fingerpost.node.consortium import RingFile
+    from pathlib import Path
+
     from fingerpost.node.engine import Engine
-    from fingerpost.node.home import Home
-    from fingerpost.node.status import Watch
-    from fingerpost.node.subject_book import SubjectBook
     from fingerpost.ports import Entropy
     from fingerpost.privacy.noise import CountNoise
+    from fingerpost.privacy.seal import KeyRing
+    from fingerpost.store.base import PacketStore
 
 Packets = npt.NDArray[np.void]
 RELEASING: Final = frozenset({Profile.DP_AGGREGATE})
@@ -215,6 +219,26 @@ class Shell:
     book: SubjectBook
     releaser: Releaser
     ring_file: RingFile | None
+
+
+def open_shell(
+    engine: Engine,
+    store: PacketStore,
+    root: Path | None,
+    template: Template,
+    *,
+    signer: Signer,
+    entropy: Entropy,
+    keys: KeyRing | None,
+) -> Shell:
+    """Return what a node on the home ``root`` has around its engine; without a home most of it forgets."""
+    place = None if root is None else Home(root)
+    return Shell(
+        watch=Watch(store=store),
+        book=SubjectBook(place, store, signer=signer, entropy=entropy),
+        releaser=Releaser(place, engine, signer=signer, entropy=entropy),
+        ring_file=None if place is None or keys is not None else RingFile(place, template.template_id),
+    )
 
 
 def noisy_packets(

@@ -24,7 +24,6 @@ from fingerpost.node.asking import Mode
 from fingerpost.node.awaited import Awaited
 from fingerpost.node.calculators import installed_calculators
 from fingerpost.node.connection import Connection
-from fingerpost.node.consortium import RingFile
 from fingerpost.node.emission import (
     Observations,
     first_problem,
@@ -38,14 +37,13 @@ from fingerpost.node.emission import (
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, Refreshed, Unacknowledged
 from fingerpost.node.groups import GroupStatus
-from fingerpost.node.home import Home
 from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
-from fingerpost.node.release import Releaser, Shell, is_release
+from fingerpost.node.release import Shell, is_release, open_shell
 from fingerpost.node.reports import Confirmation, Emission, emission_of
-from fingerpost.node.status import NodeStatus, Watch, read_status
-from fingerpost.node.subject_book import Forgotten, SubjectBook
+from fingerpost.node.status import NodeStatus, read_status
+from fingerpost.node.subject_book import Forgotten
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy, day_of
 from fingerpost.privacy.seal import KeyRing
@@ -111,14 +109,7 @@ class AsyncNode:
             organisation="" if network is None else network.organisation(PublicKey(signer.public_key)),
         )
         engine.serve(value, follow=follow)
-        place = None if root is None else Home(root)
-        ring_file = None if place is None or keys is not None else RingFile(place, value.template_id)
-        shell = Shell(
-            watch=Watch(store=store),
-            book=SubjectBook(place, store, signer=signer, entropy=entropy),
-            releaser=Releaser(place, engine, signer=signer, entropy=entropy),
-            ring_file=ring_file,
-        )
+        shell = open_shell(engine, store, root, value, signer=signer, entropy=entropy, keys=keys)
         node = cls(engine, value, clock=clock, follow=follow, shell=shell)
         try:
             engine.knowledge(value.template_id).use_keys(keys)
@@ -177,12 +168,7 @@ class AsyncNode:
         require_single(self._template)
         self._read_keys()
         one = observation(
-            self._template,
-            situation,
-            outcome=outcome,
-            action=action,
-            conditions=conditions,
-            confidence=confidence,
+            self._template, situation, outcome=outcome, action=action, conditions=conditions, confidence=confidence
         )
         return (await self._emit(one)).packet_ids[0]
 

@@ -14,12 +14,16 @@ import numpy.typing as npt
 Counts = npt.NDArray[np.int64]
 
 
-class CountNoise(Protocol):
+class LaplaceNoise(Protocol):
     """Adds exact integer noise. Raises nothing but ``PrivacyError`` (``noise-unavailable``)."""
 
     def discrete_laplace(self, counts: Counts, *, scale: float) -> Counts:
         """Return ``counts`` with independent noise z on each, P(z) proportional to exp(-|z| / scale)."""
         ...
+
+
+class CountNoise(LaplaceNoise, Protocol):
+    """All the chance that the profiles with differential privacy need; raises as ``LaplaceNoise`` does."""
 
     def randomised(self, values: Counts, *, categories: int, keep: float) -> Counts:
         """Return each value of 0 to ``categories`` - 1 with probability ``keep``, else one of the others alike."""
