@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +97,14 @@ class CellCache:
     def in_cells(self, cells: Iterable[int]) -> Packets:
         """Return the packets that are known in some cells."""
         return self.packets(packet_id for cell in cells for packet_id in self.shelf(cell))
+
+    def choice(
+        self, cells: Sequence[int] | None, ids: Sequence[bytes] | None
+    ) -> tuple[Callable[[], Packets], tuple[object, ...]]:
+        """Return what reads the known packets of ``cells`` or, without any, those with ``ids``; and a name for them."""
+        if cells is not None:
+            return lambda: self.in_cells(cells), tuple((cell, self.shelf(cell).root()) for cell in cells)
+        return lambda: self.packets(ids or ()), tuple(ids or ())
 
     def expire(self, day: int) -> None:
         """Forget what is over on ``day``."""

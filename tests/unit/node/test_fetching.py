@@ -10,7 +10,7 @@ import pytest
 
 from fingerpost.limits import BAD_SIGNATURES_MAX
 from fingerpost.node.asking import locate
-from fingerpost.node.engine import Emitted
+from fingerpost.node.emission import Emitted
 from fingerpost.node.events import Fetched, HolderOmits
 from fingerpost.node.inventory import Shelf
 from fingerpost.node.wire import Offer, WantCells, decode_message, encode_message
@@ -49,7 +49,7 @@ def all_cells(town: Town) -> list[int]:
 def evidence_of(town: Town, name: str) -> int:
     cells = all_cells(town)
     engine = town.engines[name]
-    return len(engine.synthesizer_of_cells(town.template.template_id, cells, conditions={}, now=town.now).evidence)
+    return len(engine.synthesizer(town.template.template_id, cells=cells, conditions={}, now=town.now).evidence)
 
 
 def test_an_asker_fetches_cells_from_two_holders_that_vouch_for_each_other(town: Town) -> None:
@@ -196,9 +196,7 @@ def test_the_nearest_packets_come_from_the_holders_and_are_verified(town: Town) 
     assert fetched.attested
     assert len(fetched.packet_ids) == 3
     assert town.id_of(emitted[3]) in fetched.packet_ids
-    synthesizer = asker.synthesizer_of_packets(
-        town.template.template_id, fetched.packet_ids, conditions={}, now=town.now
-    )
+    synthesizer = asker.synthesizer(town.template.template_id, ids=fetched.packet_ids, conditions={}, now=town.now)
     assert len(synthesizer.evidence) == 3
 
 
