@@ -93,8 +93,7 @@ class Connection:
             clock=self._clock,
         )
         self._post = Post(self._carrier, find=self._peer, unreachable=self._unreachable, sent=self._sent)
-        await self.find()
-        pause = await self._announce(self._carrier, self._finding)
+        _, pause = await asyncio.gather(self.find(), self._announce(self._carrier, self._finding))
         for work in (self._read(self._carrier), self._keep_time(), self._keep_finding()):
             self._tasks.append(asyncio.create_task(work))
         self._tasks.append(asyncio.create_task(self._keep_announcing(self._carrier, self._finding, pause=pause)))
