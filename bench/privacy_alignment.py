@@ -79,7 +79,8 @@ def attacked(data: DataSet, seed: int) -> tuple[float, float, float, int, int]:
 
     def guessed(bits: NDArray[np.float64], outcomes: NDArray[np.int64]) -> NDArray[np.float64]:
         known = data.outcomes[public]
-        return aligned_records(bits, outcomes, public=records[public], public_outcomes=known) - centre
+        found = aligned_records(bits, outcomes, public=records[public], public_outcomes=known)
+        return np.asarray(found - centre, np.float64)
 
     bits = np.unpackbits(Fingerprinter(template).fingerprints(encoded[members]), axis=1).astype(np.float64) * 2 - 1
     outcomes = data.outcomes[members]
