@@ -5,7 +5,7 @@ It decides nothing about storage or the network, and never sees a value outside 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -228,3 +228,22 @@ def build_packets(
 
 def _outcome_type(template: Template) -> type[np.generic]:
     return np.uint16 if hasattr(template.outcome, "levels") else np.float64
+
+
+def row_count(columns: Mapping[str, object]) -> int:
+    """Return how many rows a table has. Raises ``TableError`` (``table-empty``)."""
+    if not columns:
+        raise TableError("table-empty", "a table without columns has nothing to tell")
+    return len(next(iter(columns.values())))  # type: ignore[arg-type]
+
+
+def first_problem(problems: Sequence[RowProblem], rows: int) -> RecordError:
+    """Return the error about the first of some rows that do not fit, of ``rows`` in all."""
+    first, bad = problems[0], len({problem.row for problem in problems})
+    return RecordError(
+        first.code,
+        f"row {first.row}, {first.message} ({bad} of {rows} rows have a problem; nothing was written)",
+        hint=first.hint,
+        field=first.field,
+        row=first.row,
+    )

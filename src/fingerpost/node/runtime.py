@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.carrier.base import Address
-from fingerpost.errors import NetworkError, RecordError, TableError
+from fingerpost.errors import NetworkError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
@@ -25,10 +25,12 @@ from fingerpost.node.connection import Connection
 from fingerpost.node.consortium import RingFile
 from fingerpost.node.emission import (
     Observations,
+    first_problem,
     observation,
     observations_of_table,
     require_emittable,
     require_subject_column,
+    row_count,
 )
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
@@ -78,10 +80,11 @@ class AsyncNode:
         self._watch = watch
         self._book = book
         self._ring_file = ring_file
-        self._learning = Learning(watch.store, me=node_id(engine.public_key))
+        self._learning = Learning(watch.store, template, me=node_id(engine.public_key))
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
+        self._closed = False
 
     @classmethod
     async def open(
@@ -202,10 +205,10 @@ class AsyncNode:
         """
         require_emittable(self._template)
         self._read_keys()
-        rows = _row_count(columns)
+        rows = row_count(columns)
         all_rows, problems = observations_of_table(self._template, columns, rows=rows)
         if problems and not skip_bad_rows:
-            raise _first_problem(problems, rows)
+            raise first_problem(problems, rows)
         bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
         if subject_column is not None:
             require_subject_column(self._template, columns, subject_column)
@@ -254,7 +257,7 @@ class AsyncNode:
         The modes are those that ``ask`` takes by itself. Raises ``RecordError`` for the first row that does not fit.
         """
         if not self._follow:
-            rows = asking.rows_of(columns, rows=_row_count(columns))
+            rows = asking.rows_of(columns, rows=row_count(columns))
             return [await self.ask(row) for row in rows]
         self._read_keys()
         await self._refresh()
@@ -262,7 +265,7 @@ class AsyncNode:
             self._engine,
             self._template,
             columns,
-            rows=_row_count(columns),
+            rows=row_count(columns),
             learning=self._learning,
             now=self._clock.now(),
         )
@@ -279,9 +282,12 @@ class AsyncNode:
 
         If this node asked, the calculators behind the answer are trusted more or less from now on.
         """
-        packet_id = await self.emit(situation=situation, outcome=outcome, action=action)
-        learnt = self._learning.confirm(self._template, answer, outcome)
-        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome), learnt=learnt)
+        require_emittable(self._template)
+        one = observation(self._template, situation, outcome=outcome, action=action)
+        emission = await self._emit(one, confirmed=[(answer.query.fingerprint, answer.calculation, outcome)])
+        return Confirmation(
+            packet_id=emission.packet_ids[0], log_loss=asking.log_loss(answer, outcome), learnt=emission.learnt > 0
+        )
 
     async def forget(self, subject: object) -> Forgotten:
         """Withdraw every packet of this template that tells something about a subject, here and at all holders.
@@ -301,7 +307,8 @@ class AsyncNode:
 
     async def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""
-        return asking.receipt(self._engine, self._template, answer, now=self._clock.now())
+        now = self._clock.now()
+        return asking.receipt(self._engine, self._template, answer, learning=self._learning, now=now)
 
     async def find_packets(self, ids: Sequence[str]) -> npt.NDArray[np.void]:
         """Return the live packets with these ids (64 hex digits each), in their order, without those not here."""
@@ -354,6 +361,9 @@ class AsyncNode:
         """Leave the network and close the store; calling it twice is harmless."""
         if self._connection is not None:
             await self._connection.close()
+        if not self._closed:
+            self._closed = True
+            self._learning.close()
         self._watch.store.close()
 
     async def __aenter__(self) -> AsyncNode:
@@ -368,7 +378,12 @@ class AsyncNode:
         *,
         problems: Sequence[RowProblem] = (),
         progress: Callable[[int, int], None] | None = None,
+        confirmed: asking.Outcomes = (),
     ) -> Emission:
+        outcomes = confirmed or asking.outcomes_of_questions(
+            self._engine, self._template, observations, learning=self._learning
+        )
+        known = asking.evidence_before(self._engine, self._template, outcomes, now=self._clock.now())
         ids: list[str] = [""] * len(observations)
         size_bytes, reports = 0, []
         if self._connection is not None:
@@ -394,6 +409,7 @@ class AsyncNode:
             size_bytes=size_bytes,
             holders=min((0 if report is None else report.holders for report in reports), default=0),
             acknowledged=bool(reports) and all(isinstance(report, Acknowledged) for report in reports),
+            learnt=asking.learn(outcomes, known, learning=self._learning, now=self._clock.now()),
         )
 
     async def _report_of(self, number: int) -> Acknowledged | Unacknowledged | None:
@@ -478,20 +494,3 @@ class AsyncNode:
         )
         await self._connection.open(state=state)
         await self._refresh()
-
-
-def _row_count(columns: Mapping[str, object]) -> int:
-    if not columns:
-        raise TableError("table-empty", "a table without columns has nothing to tell")
-    return len(next(iter(columns.values())))  # type: ignore[arg-type]
-
-
-def _first_problem(problems: Sequence[RowProblem], rows: int) -> RecordError:
-    first, bad = problems[0], len({problem.row for problem in problems})
-    return RecordError(
-        first.code,
-        f"row {first.row}, {first.message} ({bad} of {rows} rows have a problem; nothing was written)",
-        hint=first.hint,
-        field=first.field,
-        row=first.row,
-    )
