@@ -16,12 +16,13 @@ import numpy as np
 
 from fingerpost.errors import TableError
 from fingerpost.limits import ENCODED_WIDTH_MAX, NAME_LENGTH_MAX
+from fingerpost.packet import Profile
 from fingerpost.template._draft import DraftTable, draft_text, levels_lines, quoted, range_line
 from fingerpost.template._drafts import Note, draft_field, is_usable_level, level_order
 from fingerpost.template._parse import parse_template
 from fingerpost.template._ranges import odd_values, outward
 from fingerpost.template._survey import Counts, Floats, Survey, survey
-from fingerpost.template._template import DataClass, Template
+from fingerpost.template._template import DataClass, Template, profile_name
 from fingerpost.template._values import shown
 
 OUTCOME_LEVELS_MAX = 10  # a numeric outcome with more distinct values stays a number
@@ -30,6 +31,13 @@ TELLTALE_LEVELS_MAX = 50
 TELLTALE_ROWS_MIN = 20
 SIBLINGS_MIN = 3
 SIBLING_SPAN = 4  # columns share a range where the middle one spans at least a quarter of it
+PROFILE_FOR_PERSONAL = Profile.CONSORTIUM  # the strongest that this version emits under
+_PERSONAL_NAME = re.compile(
+    r"(?i)(^|[^a-z])(age|sex|gender|birth\w*|dob|born|name|surname|forename|patient\w*|person\w*|subject\w*|customer\w*"
+    r"|client\w*|employee\w*|ssn|passport|licen[cs]e|e?mail|phone|mobile|address|street|zip\w*|post\w*code|race"
+    r"|ethnic\w*|nationality|religion|marital\w*|pregnan\w*|diagnos\w*|disease\w*|illness|salary|income|iban)"
+    r"([^a-z]|$)"
+)
 _NODE_NAME = re.compile(r"(?i)(hospital|site|station|clinic|cent(re|er)|branch|bank|airline|carrier|node|org.*)")
 
 
@@ -89,8 +97,18 @@ def infer_template(
             "the table has no column that could be a field of a situation",
             hint="; ".join(f"{note.column}: {note.text}" for note in notes[:5]) or "it has no other column",
         )
-    text = _text(tables, left_out, name=name, data_class=DataClass(data_class or DataClass.UNDECLARED))
+    declared = DataClass(data_class or DataClass.UNDECLARED)
+    personal = [] if declared is DataClass.NON_PERSONAL else [column for column in columns if looks_personal(column)]
+    notes += [Note(column=column, text="looks personal, by its name") for column in personal]
+    is_personal = declared is DataClass.PERSONAL or bool(personal)
+    text = _text(tables, left_out, name=name, data_class=declared, is_personal=is_personal)
     return InferredTemplate(template=parse_template(text, source="draft"), text=text, notes=tuple(notes))
+
+
+def looks_personal(column: str) -> bool:
+    """Say whether a column is named as if its rows were about people. A name proves nothing, and none is no proof."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column).replace("_", " ")
+    return _PERSONAL_NAME.search(spaced) is not None
 
 
 def _check_roles(columns: Mapping[str, object], roles: Mapping[str, str | None]) -> None:
@@ -192,7 +210,9 @@ def _width_of(table: DraftTable) -> int:
     return parse_template(draft_text(('format = 1\nname = "x"',), (outcome, table)), source="draft").encoded_width
 
 
-def _text(tables: list[DraftTable], left_out: list[str], *, name: str | None, data_class: DataClass) -> str:
+def _text(
+    tables: list[DraftTable], left_out: list[str], *, name: str | None, data_class: DataClass, is_personal: bool
+) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", (name or "").lower()).strip("-")[:NAME_LENGTH_MAX].strip("-") or "template"
     head = [
         "# Drafted from a table. Review every field, then share this file: all nodes use the same.",
@@ -204,10 +224,11 @@ def _text(tables: list[DraftTable], left_out: list[str], *, name: str | None, da
     if data_class is DataClass.UNDECLARED:
         head.append('# review: "personal" or "non_personal"? Nothing may leave before you decide.')
     head.append(f"data_class = {quoted(data_class.value)}")
-    profile = "dp-aggregate" if data_class is DataClass.PERSONAL else "open"
+    profile = profile_name(PROFILE_FOR_PERSONAL if is_personal else Profile.OPEN)
+    advice = "" if not is_personal else "the records look as if they were about people"
     tail = [
         DraftTable(path=("fingerprint",), lines=("bits = 256",), review="1024 tells situations apart better"),
-        DraftTable(path=("privacy",), lines=(f"profile = {quoted(profile)}",)),
+        DraftTable(path=("privacy",), lines=(f"profile = {quoted(profile)}",), review=advice),
         DraftTable(path=("retention",), lines=("ttl_days = 365",), review="days that a packet lives"),
     ]
     situation = [table for table in tables if table.path[0] == "situation"]

@@ -68,7 +68,7 @@ def test_the_data_class_is_undeclared_until_the_owner_decides() -> None:
     columns = {"x": spread(["a", "b"])}
     assert draft(columns).template.data_class is DataClass.UNDECLARED
     personal = draft(columns, data_class="personal").template
-    assert (personal.data_class, personal.profile) == (DataClass.PERSONAL, Profile.DP_AGGREGATE)
+    assert (personal.data_class, personal.profile) == (DataClass.PERSONAL, Profile.CONSORTIUM)
     public = draft(columns, data_class="non_personal").template
     assert (public.data_class, public.profile) == (DataClass.NON_PERSONAL, Profile.OPEN)
 
@@ -381,3 +381,25 @@ def test_the_same_table_in_any_form_gives_the_same_draft() -> None:
     }
     drafts = {infer_template(table, outcome="y").text for table in (texts, arrow, typed)}
     assert len(drafts) == 1
+
+
+@pytest.mark.parametrize("column", ["age", "patient_id", "DateOfBirth", "Home Address", "sex", "ZIPcode", "diagnosis2"])
+def test_a_column_that_is_named_as_if_it_were_about_people_gets_a_note_and_a_protecting_profile(column: str) -> None:
+    columns = {column: [1, 2, 3, 4] * 10, "load": list(range(40)), "outcome": ["bad", "good"] * 20}
+    found = infer_template(columns, outcome="outcome")
+    assert (column, "looks personal, by its name") in {(note.column, note.text) for note in found.notes}
+    assert found.template.profile is not Profile.OPEN
+    assert found.template.data_class is DataClass.UNDECLARED
+
+
+@pytest.mark.parametrize("column", ["voltage", "page", "message", "unisex_size", "stage", "torque"])
+def test_other_columns_do_not(column: str) -> None:
+    columns = {column: [1, 2, 3, 4] * 10, "outcome": ["bad", "good"] * 20}
+    found = infer_template(columns, outcome="outcome")
+    assert not [note for note in found.notes if "personal" in note.text]
+    assert found.template.profile is Profile.OPEN
+
+
+def test_the_owner_has_the_last_word_on_what_is_personal() -> None:
+    columns = {"age": [30, 40, 50, 60] * 10, "outcome": ["bad", "good"] * 20}
+    assert infer_template(columns, outcome="outcome", data_class="non_personal").template.profile is Profile.OPEN
