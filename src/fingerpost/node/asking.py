@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,9 @@ AUDITED_MAX = 256  # packets whose situations are looked at
 
 Outcomes = Sequence[tuple[bytes, Calculation | None, object]]  # fingerprint, what calculators said, what happened
 
+Mode = Literal["sync", "cells", "direct"]
+MODES = ", ".join(get_args(Mode))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
@@ -34,6 +38,23 @@ class Situation:
 
     query: Query
     cells: tuple[int, ...]
+
+
+def as_mode(name: str | None) -> Mode | None:
+    """Return a mode of asking by its name. Raises ``UsageError`` (``mode-unknown``)."""
+    if name is None or name in get_args(Mode):
+        return cast("Mode | None", name)
+    raise UsageError("mode-unknown", f"no mode of asking is called {name!r}", hint=f"there are: {MODES}")
+
+
+def require_follow(mode: Mode, *, follows: bool) -> None:
+    """Raise ``UsageError`` (``mode-follow``) when a node that keeps no more than its share is to answer alone."""
+    if mode == "sync" and not follows:
+        raise UsageError(
+            "mode-follow",
+            "this node keeps no more than its share of the template, so it cannot answer from its own packets alone",
+            hint='ask with mode "cells", or open the node with follow=True',
+        )
 
 
 def locate(
@@ -142,28 +163,27 @@ def receipt(engine: Engine, template: Template, answer: Answer, *, learning: Lea
     )
 
 
-def outcomes_of_questions(
-    engine: Engine, template: Template, observations: Observations, *, learning: Learning
-) -> Outcomes:
-    """Return those of some observations that say how a situation turned out that was asked about before."""
-    if not learning.waits:
-        return []
-    fingerprints = engine.knowledge(template.template_id).fingerprinter.fingerprints(observations.encoded)
-    said = [(one.tobytes(), learning.calculation_of(one.tobytes())) for one in fingerprints]
-    return [
-        (fingerprint, calculation, outcome_value(template, observations.outcomes[row]))
-        for row, (fingerprint, calculation) in enumerate(said)
-        if calculation is not None
-    ]
+def before(
+    engine: Engine,
+    template: Template,
+    observations: Observations,
+    confirmed: Outcomes,
+    *,
+    learning: Learning,
+    now: float,
+) -> tuple[Outcomes, Evidence | None]:
+    """Return the outcomes that some observations tell of questions, and what was known before they become packets.
+
+    They are those in ``confirmed``, or else the observations in situations that were asked about. A packet must not
+    confirm itself: hence the evidence, which is not read where there are no outcomes.
+    """
+    outcomes = confirmed or _outcomes_of_questions(engine, template, observations, learning)
+    return outcomes, engine.evidence(template.template_id, now=now) if outcomes else None
 
 
-def evidence_before(engine: Engine, template: Template, outcomes: Outcomes, *, now: float) -> Evidence | None:
-    """Return what is known before these outcomes become packets, which must not confirm themselves."""
-    return engine.evidence(template.template_id, now=now) if outcomes else None
-
-
-def learn(outcomes: Outcomes, evidence: Evidence | None, *, learning: Learning, now: float) -> int:
+def learn(known: tuple[Outcomes, Evidence | None], *, learning: Learning, now: float) -> int:
     """Take in how situations turned out; return from how many of them calculators learnt."""
+    outcomes, evidence = known
     if evidence is None:
         return 0
     return sum(
@@ -176,6 +196,20 @@ def log_loss(answer: Answer, outcome: object) -> float | None:
     """Return -ln of the probability that the answer gave this outcome; None for numbers and for no estimate."""
     probability = answer.probabilities.get(str(outcome))
     return None if probability is None else -math.log(max(probability, 1e-12))
+
+
+def _outcomes_of_questions(
+    engine: Engine, template: Template, observations: Observations, learning: Learning
+) -> Outcomes:
+    if not learning.waits:
+        return []
+    fingerprints = engine.knowledge(template.template_id).fingerprinter.fingerprints(observations.encoded)
+    said = [(one.tobytes(), learning.calculation_of(one.tobytes())) for one in fingerprints]
+    return [
+        (fingerprint, calculation, outcome_value(template, observations.outcomes[row]))
+        for row, (fingerprint, calculation) in enumerate(said)
+        if calculation is not None
+    ]
 
 
 def _answers(panel: Panel, queries: Sequence[Query], learning: Learning) -> list[Answer]:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fingerpost.ids import NodeId, PublicKey
 from fingerpost.limits import PROBES_DEFAULT
+from fingerpost.node.asking import Mode
 from fingerpost.node.network import Reach
 from fingerpost.node.reports import Confirmation, Emission
-from fingerpost.node.runtime import AsyncNode, Mode
+from fingerpost.node.runtime import AsyncNode
 from fingerpost.ports import Clock, Entropy
 from fingerpost.privacy.seal import KeyRing
 from fingerpost.template import Template
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fingerpost.carrier.base import Address
+    from fingerpost.node.subject_book import Forgotten
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
@@ -107,10 +109,19 @@ class Node:
         columns: Mapping[str, object],
         *,
         skip_bad_rows: bool = False,
+        subject_column: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Emission:
         """Tell the outcomes of a whole table, columns by name."""
-        return _run(self._node.emit_table(columns, skip_bad_rows=skip_bad_rows, progress=progress))
+        return _run(
+            self._node.emit_table(
+                columns, skip_bad_rows=skip_bad_rows, subject_column=subject_column, progress=progress
+            )
+        )
+
+    def forget(self, subject: object) -> Forgotten:
+        """Withdraw every packet of the template that tells something about a subject, as ``emit_table`` noted it."""
+        return _run(self._node.forget(subject))
 
     def ask(
         self,

@@ -23,6 +23,7 @@ from fingerpost.errors import (
     StoreError,
     UsageError,
 )
+from fingerpost.node.asking import as_mode
 from fingerpost.node.config import NodeConfig
 from fingerpost.node.daemon.messages import (
     ARROW,
@@ -37,6 +38,7 @@ from fingerpost.node.daemon.messages import (
     Emit,
     EmitOptions,
     Find,
+    Forget,
     ReceiptOf,
     columns_of_arrow,
     columns_of_rows,
@@ -46,7 +48,7 @@ from fingerpost.node.daemon.messages import (
 )
 from fingerpost.node.daemon.meters import CONTENT_TYPE, Meters
 from fingerpost.node.daemon.server import Request, Response
-from fingerpost.node.runtime import AsyncNode, as_mode
+from fingerpost.node.runtime import AsyncNode
 from fingerpost.node.status import NodeStatus, PeerStatus
 from fingerpost.synthesis import Answer
 from fingerpost.synthesis.answer_reading import read_answer
@@ -106,6 +108,7 @@ class ControlApi:
             "/v1/audit": ("POST", self._audit),
             "/v1/confirm": ("POST", self._confirm),
             "/v1/receipt": ("POST", self._receipt),
+            "/v1/forget": ("POST", self._forget),
             "/v1/packets": ("POST", self._packets),
             "/v1/synchronise": ("POST", self._synchronise),
             "/v1/stop": ("POST", self._end),
@@ -173,7 +176,9 @@ class ControlApi:
         self._require_template(options.template_id)
         _require_few(columns)
         async with self._changing:
-            emission = await self._node.emit_table(columns, skip_bad_rows=options.skip_bad_rows)
+            emission = await self._node.emit_table(
+                columns, skip_bad_rows=options.skip_bad_rows, subject_column=options.subject_column or None
+            )
         problems = [msgspec.to_builtins(problem) for problem in emission.problems]
         return _document(
             {
@@ -230,6 +235,13 @@ class ControlApi:
             raise UsageError("bad-usage", f"an audit names 1 to {ANSWERED_TOGETHER} situations", hint="ask for fewer")
         answers = await self._node.audit(count=message.count)
         return _document({"answers": [answer.as_dict() for answer in answers]})
+
+    async def _forget(self, request: Request) -> Response:
+        message = read_message(request.body, Forget)
+        self._require_template(message.template_id)
+        async with self._changing:
+            forgotten = await self._node.forget(message.subject)
+        return _document(msgspec.to_builtins(forgotten))
 
     async def _confirm(self, request: Request) -> Response:
         message = read_message(request.body, Confirm)
