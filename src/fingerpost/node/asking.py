@@ -184,28 +184,27 @@ def receipt(engine: Engine, template: Template, answer: Answer, *, learning: Lea
     )
 
 
-def outcomes_of_questions(
-    engine: Engine, template: Template, observations: Observations, *, learning: Learning
-) -> Outcomes:
-    """Return those of some observations that say how a situation turned out that was asked about before."""
-    if not learning.waits:
-        return []
-    fingerprints = engine.knowledge(template.template_id).fingerprinter.fingerprints(observations.encoded)
-    said = [(one.tobytes(), learning.calculation_of(one.tobytes())) for one in fingerprints]
-    return [
-        (fingerprint, calculation, outcome_value(template, observations.outcomes[row]))
-        for row, (fingerprint, calculation) in enumerate(said)
-        if calculation is not None
-    ]
+def before(
+    engine: Engine,
+    template: Template,
+    observations: Observations,
+    confirmed: Outcomes,
+    *,
+    learning: Learning,
+    now: float,
+) -> tuple[Outcomes, Evidence | None]:
+    """Return the outcomes that some observations tell of questions, and what was known before they become packets.
+
+    They are those in ``confirmed``, or else the observations in situations that were asked about. A packet must not
+    confirm itself: hence the evidence, which is not read where there are no outcomes.
+    """
+    outcomes = confirmed or _outcomes_of_questions(engine, template, observations, learning)
+    return outcomes, engine.evidence(template.template_id, now=now) if outcomes else None
 
 
-def evidence_before(engine: Engine, template: Template, outcomes: Outcomes, *, now: float) -> Evidence | None:
-    """Return what is known before these outcomes become packets, which must not confirm themselves."""
-    return engine.evidence(template.template_id, now=now) if outcomes else None
-
-
-def learn(outcomes: Outcomes, evidence: Evidence | None, *, learning: Learning, now: float) -> int:
+def learn(known: tuple[Outcomes, Evidence | None], *, learning: Learning, now: float) -> int:
     """Take in how situations turned out; return from how many of them calculators learnt."""
+    outcomes, evidence = known
     if evidence is None:
         return 0
     return sum(
@@ -218,6 +217,20 @@ def log_loss(answer: Answer, outcome: object) -> float | None:
     """Return -ln of the probability that the answer gave this outcome; None for numbers and for no estimate."""
     probability = answer.probabilities.get(str(outcome))
     return None if probability is None else -math.log(max(probability, 1e-12))
+
+
+def _outcomes_of_questions(
+    engine: Engine, template: Template, observations: Observations, learning: Learning
+) -> Outcomes:
+    if not learning.waits:
+        return []
+    fingerprints = engine.knowledge(template.template_id).fingerprinter.fingerprints(observations.encoded)
+    said = [(one.tobytes(), learning.calculation_of(one.tobytes())) for one in fingerprints]
+    return [
+        (fingerprint, calculation, outcome_value(template, observations.outcomes[row]))
+        for row, (fingerprint, calculation) in enumerate(said)
+        if calculation is not None
+    ]
 
 
 def _answers(panel: Panel, queries: Sequence[Query], learning: Learning) -> list[Answer]:

@@ -45,6 +45,7 @@ class Learning:
         self._trusted: tuple[Synthesizer, Survival, Synthesizer] | None = None
         self._asked = self._read_asked()
         self._asked_before = len(self._asked)
+        self._is_open = True
 
     @property
     def ledger(self) -> Ledger | None:
@@ -129,10 +130,11 @@ class Learning:
         return bool(lost)
 
     def close(self) -> None:
-        """Keep what was asked, so that another process may tell how it turned out."""
-        if self._asked or self._asked_before:
+        """Keep what was asked, so that another process may tell how it turned out; a second call does nothing."""
+        if self._is_open and (self._asked or self._asked_before):
             data = msgspec.msgpack.encode(list(self._asked.items()))
             self._store.put_record(ELECTIONS_TABLE, ASKED + self._template.template_id, data)
+        self._is_open = False
 
     def _read(self, kind: bytes, of: type[Kept]) -> Kept | None:
         data = self._store.get_record(ELECTIONS_TABLE, kind + self._template.template_id)

@@ -352,9 +352,7 @@ class AsyncNode:
         """Leave the network and close the store; calling it twice is harmless."""
         if self._connection is not None:
             await self._connection.close()
-        if not self._closed:
-            self._closed = True
-            self._learning.close()
+        self._learning.close()
         self._watch.store.close()
 
     async def __aenter__(self) -> AsyncNode:
@@ -371,10 +369,9 @@ class AsyncNode:
         progress: Callable[[int, int], None] | None = None,
         confirmed: asking.Outcomes = (),
     ) -> Emission:
-        outcomes = confirmed or asking.outcomes_of_questions(
-            self._engine, self._template, observations, learning=self._learning
+        before = asking.before(
+            self._engine, self._template, observations, confirmed, learning=self._learning, now=self._clock.now()
         )
-        known = asking.evidence_before(self._engine, self._template, outcomes, now=self._clock.now())
         ids: list[str] = [""] * len(observations)
         size_bytes, reports = 0, []
         if self._connection is not None:
