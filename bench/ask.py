@@ -99,7 +99,9 @@ def synthesizer_of(prints: NDArray[np.uint8]) -> Synthesizer:
         emitters=emitters,
         packet_ids=generator.integers(0, 256, (len(prints), 32), dtype=np.uint8),
     )
-    synthesizer = Synthesizer(evidence, replace(draft.template, fingerprint_bits=BITS), day=0, options=KernelOptions(neighbours=NEIGHBOURS))
+    synthesizer = Synthesizer(
+        evidence, replace(draft.template, fingerprint_bits=BITS), day=0, options=KernelOptions(neighbours=NEIGHBOURS)
+    )
     synthesizer.ask(Query(fingerprint=prints[0].tobytes()))  # fits, and computes what all answers share
     return synthesizer
 

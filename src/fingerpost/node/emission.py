@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from fingerpost.errors import RecordError, TableError, UsageError
 from fingerpost.fingerprint import Fingerprinter, cell_of
-from fingerpost.limits import BATCH_PACKETS_MAX
-from fingerpost.packet import PACKET_DTYPE, Kind, Profile, Signer, blank_bodies, payloads, sign_bodies
+from fingerpost.packet import Kind, Profile, Signer, blank_bodies, payloads, sign_bodies
 from fingerpost.ports import Entropy
 from fingerpost.privacy.seal import Seals
 from fingerpost.template import (
