@@ -6,7 +6,7 @@ Sketch: the squared Euclidean distance between sketch coordinates. Both are exac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 Family = Literal["bits", "sketch"]
 
-SPARE_MIN = 16  # candidates beyond the nearest, for ties at the last distance
 SCAN_ROWS = 16_384  # 128 kB a column: what one step of a scan touches stays in the cache
 
 
@@ -50,36 +49,6 @@ def kernel(distances: NDArray[np.float64], length: float) -> NDArray[np.float64]
 def word_columns(fingerprints: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Return fingerprints (n, B) as 64-bit words, column by column (B / 8, n): the order that a scan reads them in."""
     return np.ascontiguousarray(np.ascontiguousarray(fingerprints).view(np.uint64).T)
-
-
-class NearestBits:
-    """Exact nearest rows of fingerprints (n, B) by Hamming distance, equal ones in row order, found by faiss.
-
-    It gives the rows that ``scan_bits`` and a stable sort give, several times faster.
-    """
-
-    def __init__(self, fingerprints: NDArray[np.uint8]) -> None:
-        import faiss  # when first needed: most pools are solved whole
-
-        self._columns = word_columns(fingerprints)
-        self._flat: Any = faiss.IndexBinaryFlat(8 * fingerprints.shape[1])
-        self._flat.add(np.ascontiguousarray(fingerprints))
-
-    def rows(self, query: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
-        """Return the ``count`` rows nearest to one fingerprint (B,), nearest first."""
-        total = int(self._flat.ntotal)
-        count = min(count, total)
-        wide = min(count + max(SPARE_MIN, count // 2), total)
-        query = np.ascontiguousarray(query[None])
-        distances, rows = (found[0] for found in self._flat.search(query, wide))
-        if wide < total and distances[-1] == distances[count - 1]:  # more rows may tie with the last one
-            _, distances, rows = self._flat.range_search(query, int(distances[count - 1]) + 1)
-        nearest: NDArray[np.int64] = rows[np.lexsort((rows, distances))[:count]].astype(np.int64)
-        return nearest
-
-    def scan(self, query: NDArray[np.uint8]) -> NDArray[np.uint16]:
-        """Return (n,) distances of one fingerprint (B,) to all."""
-        return scan_bits(self._columns, query)
 
 
 def scan_bits(columns: NDArray[np.uint64], query: NDArray[np.uint8]) -> NDArray[np.uint16]:

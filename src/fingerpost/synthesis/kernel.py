@@ -22,7 +22,7 @@ import numpy as np
 from fingerpost.errors import UsageError
 from fingerpost.synthesis import _search
 from fingerpost.synthesis._solution import Solution, solve_one
-from fingerpost.synthesis.distances import NearestBits, bit_distances, kernel, sketch_distances
+from fingerpost.synthesis.distances import bit_distances, kernel, scan_bits, sketch_distances, word_columns
 from fingerpost.synthesis.evidence import CONFIDENCE_CERTAIN, order_of_bytes
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class FittedKernel:
     features: NDArray[np.uint8] | NDArray[np.float64]  # what distances are taken of
     order: NDArray[np.intp]  # by content: sums then do not depend on ids, nodes or arrival
     solution: Solution | None  # of all packets in that order, or None when every question is solved locally
-    bits: NearestBits | None  # finds neighbours by fingerprint; None where that is not needed
+    columns: NDArray[np.uint64] | None  # of fingerprints, to scan them for neighbours; None where that is not needed
 
     def smooth(self, features: NDArray[np.uint8] | NDArray[np.float64]) -> Iterator[Smoothing]:
         """Yield the answers to queries (q, width) in blocks, in order."""
@@ -128,7 +128,8 @@ class FittedKernel:
                 yield self._smooth_whole(features[start : start + QUERIES_AT_ONCE])
             return
         for query in range(len(features)):
-            yield self.smooth_near(features[query], self._nearest(features[query]))
+            distances = self.scan(features[query])
+            yield self.smooth_near(features[query], nearest_rows(distances, self.options.neighbours))
 
     def predict(
         self, fingerprints: NDArray[np.uint8], sketches: NDArray[np.float64] | None = None
@@ -186,16 +187,10 @@ class FittedKernel:
             variance=self.solution.variance(cross),
         )
 
-    def _nearest(self, query: NDArray[Any]) -> NDArray[np.int64]:
-        """Return the rows that answer ``query``, nearest first, equal ones in row order."""
-        if self.bits is not None:
-            return self.bits.rows(query.astype(np.uint8), self.options.neighbours)
-        return nearest_rows(self.scan(query), self.options.neighbours)
-
     def scan(self, query: NDArray[Any]) -> NDArray[Any]:
         """Return something that orders all packets (n,) by distance to ``query``."""
-        if self.bits is not None:
-            return self.bits.scan(query.astype(np.uint8))
+        if self.columns is not None:
+            return scan_bits(self.columns, query.astype(np.uint8))
         distances: NDArray[Any] = self._distances(query[None], self.features)[0]
         return distances
 
@@ -227,7 +222,9 @@ def restrict(fitted: FittedKernel, rows: NDArray[np.int64]) -> FittedKernel:
         features=features,
         order=order,
         solution=solution,
-        bits=None if solution is not None or fitted.settings.family != "bits" else NearestBits(evidence.fingerprints),
+        columns=None
+        if solution is not None or fitted.settings.family != "bits"
+        else word_columns(evidence.fingerprints),
     )
 
 
@@ -268,7 +265,7 @@ def fit(
         features=features,
         order=order,
         solution=solution,
-        bits=None if solution is not None or family != "bits" else NearestBits(evidence.fingerprints),
+        columns=None if solution is not None or family != "bits" else word_columns(evidence.fingerprints),
     )
     fitted = replace(fitted, residuals=_residuals_whole(fitted) if solution else _residuals_near(fitted))
     return fitted if settings else replace(fitted, settings=replace(used, temperature=_temperature(fitted)))
