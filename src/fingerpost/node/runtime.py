@@ -75,7 +75,6 @@ class AsyncNode:
         self._learning = Learning(self._watch.store, template, me=me, calculators=installed_calculators())
         self._connection: Connection | None = None
         self._awaited = Awaited()
-        self._closed = False
 
     @classmethod
     async def open(
@@ -391,7 +390,7 @@ class AsyncNode:
             if progress is not None:
                 progress(min(start + EMIT_ROWS_AT_ONCE, len(observations)), len(observations))
             await asyncio.sleep(0)  # Between two chunks the caller may cancel.
-        learnt = asking.learn(outcomes, known, learning=self._learning, now=self._clock.now())
+        learnt = asking.learn(before, learning=self._learning, now=self._clock.now())
         return emission_of(ids, problems, reports, size_bytes=size_bytes, learnt=learnt)
 
     async def _release(self, observations: Observations, *, problems: Sequence[RowProblem]) -> Emission:
