@@ -25,7 +25,7 @@ export QUICK
 export PYTHONPATH :=
 export PYTHONUTF8 := 1
 
-.PHONY: help demo test lint types floors vectors format bench accuracy network robustness routing-scale sim-long docs lock clean
+.PHONY: help demo test lint types floors vectors format bench accuracy privacy network robustness routing-scale sim-long docs lock clean
 
 help:  ## list these tasks
 	@sed -nE 's/^([a-z][a-z-]*):[^#]*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r task does; do \
@@ -62,6 +62,9 @@ bench: $(VENV)/.ready  ## measure speed and write bench/results/bench.json (QUIC
 
 accuracy: $(VENV)/.ready  ## measure accuracy and calibration and write bench/results/accuracy.json (QUICK=1: short form)
 	@for script in $(call scripts_of,accuracy); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
+
+privacy: $(VENV)/.ready  ## measure what leaks and what can be proved, and write bench/results/privacy.json (QUICK=1: short form)
+	@for script in $(call scripts_of,privacy); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
 
 routing-scale: $(VENV)/.ready  ## measure routing to a million nodes and write bench/results/routing-scale.json (ARGS="--data FOLDER")
 	@for script in $(call scripts_of,routing-scale); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
