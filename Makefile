@@ -63,6 +63,9 @@ bench: $(VENV)/.ready  ## measure speed and write bench/results/bench.json (QUIC
 accuracy: $(VENV)/.ready  ## measure accuracy and calibration and write bench/results/accuracy.json (QUICK=1: short form)
 	@for script in $(call scripts_of,accuracy); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
 
+privacy: $(VENV)/.ready  ## measure what leaks and what can be proved, and write bench/results/privacy.json (QUICK=1: short form)
+	@for script in $(call scripts_of,privacy); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
+
 routing-scale: $(VENV)/.ready  ## measure routing to a million nodes and write bench/results/routing-scale.json (ARGS="--data FOLDER")
 	@for script in $(call scripts_of,routing-scale); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
 

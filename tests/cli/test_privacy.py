@@ -21,7 +21,7 @@ kind = "category"
 levels = ["dry", "wet"]
 [cells]
 kind = "prefix"
-bits = 4
+bits = 6
 [privacy]
 profile = "dp-aggregate"
 """
@@ -47,7 +47,7 @@ def test_a_table_becomes_one_packet_for_each_cell_and_each_subject_counts_once(
 ) -> None:
     fingerpost("keys", "new")
     told = fingerpost("emit", table, "--template", template, "--subject-column", "patient", "--json").document
-    assert told["packets"] == 16
+    assert told["packets"] == 64
     assert (told["release"]["rows"], told["release"]["same_subject"], told["release"]["spent"]) == (400, 1, 0)
     spent = fingerpost("privacy", "budget", "--json").document
     assert spent["spent"] == {"1": 400}

@@ -28,25 +28,6 @@ class OpenDpNoise:
         mechanism = dp.m.make_laplace(*space, scale=float(scale))
         return np.array(mechanism(counts.reshape(-1).tolist()), np.int64).reshape(counts.shape)
 
-    def randomised(self, values: Counts, *, categories: int, keep: float) -> Counts:
-        """Return each value with probability ``keep``, else one of the others alike."""
-        mechanism = self._opendp.m.make_randomized_response(categories=list(range(categories)), prob=keep)
-        return np.array([mechanism(int(value)) for value in values], np.int64)
-
-    def flipped(self, bits: Counts, *, one_stays: float, zero_becomes_one: float) -> Counts:
-        """Return bits that are 1 with probability ``one_stays`` where they were, ``zero_becomes_one`` elsewhere."""
-        draws = {
-            chance: self._opendp.m.make_randomized_response_bool(prob=max(chance, 1 - chance))
-            for chance in (one_stays, zero_becomes_one)
-        }
-        return np.array(
-            [
-                draws[chance](chance >= 1 / 2)
-                for chance in np.where(bits.reshape(-1) == 1, one_stays, zero_becomes_one).tolist()
-            ],
-            np.int64,
-        ).reshape(bits.shape)
-
 
 def _import_opendp() -> Any:
     try:

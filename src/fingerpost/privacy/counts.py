@@ -30,7 +30,7 @@ from fingerpost.packet import (
     payloads,
 )
 from fingerpost.ports import Entropy
-from fingerpost.privacy.noise import Counts, LaplaceNoise
+from fingerpost.privacy.noise import CountNoise, Counts
 from fingerpost.template import CategoryOutcomeField, Template
 
 NONCE_SIZE_BYTES: Final = 16
@@ -112,7 +112,7 @@ def count_records(
     return counts
 
 
-def noisy_counts(counts: Counts, noise: LaplaceNoise, *, epsilon: float = DP_RELEASE_EPSILON) -> Counts:
+def noisy_counts(counts: Counts, noise: CountNoise, *, epsilon: float = DP_RELEASE_EPSILON) -> Counts:
     """Return a table that is ``epsilon``-private for each record behind ``counts``."""
     noisy = noise.discrete_laplace(counts.reshape(-1), scale=1 / epsilon).reshape(counts.shape)
     return np.clip(noisy, _INT32.min, _INT32.max)

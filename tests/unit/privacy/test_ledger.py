@@ -32,8 +32,8 @@ def spend(ledger: Ledger, *numbers: int, day: int = 20_000, template_id: bytes =
 
 
 def may(ledger: Ledger, *numbers: int, day: int = 20_000, template_id: bytes = TEMPLATE) -> list[bool]:
-    allowed = ledger.may_count(keys(*numbers), day=day, template_id=template_id, cost_milli=1_000, cap_milli=4_000)
-    return [bool(each) for each in allowed]
+    may_be = ledger.may_count(keys(*numbers), day=day, template_id=template_id, cost_milli=1_000, cap_milli=4_000)
+    return [bool(one) for one in may_be]
 
 
 def three_releases() -> tuple[bytes, list[int]]:
