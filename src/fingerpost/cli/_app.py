@@ -17,6 +17,7 @@ from fingerpost.cli import (
     keys,
     node,
     packet,
+    peers,
     sim,
     store,
     template,
@@ -106,6 +107,11 @@ _node.command("status")(node.status)
 _node.command("peers")(node.peers)
 _node.command("stop")(node.stop)
 app.add_typer(_node, name="node")
+
+_peers = new_group("See whom this node believes, and why.")
+_peers.command("explain")(peers.explain)
+_peers.command("graph")(peers.graph)
+app.add_typer(_peers, name="peers")
 
 _packet = new_group("Show and verify packets in a file.")
 _packet.command("show")(packet.show)

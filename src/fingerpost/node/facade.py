@@ -148,6 +148,14 @@ class Node:
         """Return the live packets with these ids (64 hex digits each), in their order, without those not here."""
         return _run(self._node.find_packets(ids))
 
+    def explain(self, node: bytes) -> dict[str, Any]:
+        """Return why a node was hired or refused, as plain values."""
+        return _run(self._node.explain(node))
+
+    def graph(self) -> dict[str, Any]:
+        """Return who agrees with whom, as plain values."""
+        return _run(self._node.graph())
+
     def synchronise(self) -> int:
         """Fetch every packet that the network holds for the template; return how many were new here."""
         return _run(self._node.synchronise())

@@ -10,12 +10,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from fingerpost.carrier.base import Address
+from fingerpost.elections import explain
 from fingerpost.errors import NetworkError, RecordError, TableError, UsageError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
@@ -287,6 +288,16 @@ class AsyncNode:
             unsettled=self._engine.unsettled(),
             connected=None if self._connection is None else self._connection.connected(),
         )
+
+    async def explain(self, node: bytes) -> dict[str, Any]:
+        """Return why a node was hired or refused, as plain values."""
+        evidence = self._engine.evidence(self._template.template_id, now=self._clock.now())
+        return explain.explain(evidence, self._template, asker=self.node_id, node=node)
+
+    async def graph(self) -> dict[str, Any]:
+        """Return who agrees with whom, as plain values."""
+        evidence = self._engine.evidence(self._template.template_id, now=self._clock.now())
+        return explain.graph(evidence, self._template, asker=self.node_id)
 
     async def tend(self) -> None:
         """Drop what is expired, and rewrite the store when dead bytes have been in it for long enough."""

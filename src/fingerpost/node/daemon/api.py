@@ -23,6 +23,7 @@ from fingerpost.errors import (
     StoreError,
     UsageError,
 )
+from fingerpost.ids import from_hex
 from fingerpost.node.config import NodeConfig
 from fingerpost.node.daemon.messages import (
     ARROW,
@@ -35,6 +36,7 @@ from fingerpost.node.daemon.messages import (
     Confirm,
     Emit,
     EmitOptions,
+    Explain,
     Find,
     ReceiptOf,
     columns_of_arrow,
@@ -100,6 +102,8 @@ class ControlApi:
         self._verbs: dict[str, tuple[str, Callable[[Request], Awaitable[Response]]]] = {
             "/v1/status": ("GET", self._status),
             "/v1/peers": ("GET", self._peers),
+            "/v1/peers/explain": ("POST", self._explain),
+            "/v1/peers/graph": ("GET", self._graph),
             "/v1/emit": ("POST", self._emit),
             "/v1/ask": ("POST", self._ask),
             "/v1/confirm": ("POST", self._confirm),
@@ -160,6 +164,13 @@ class ControlApi:
     async def _peers(self, _request: Request) -> Response:
         status = await self._node.status(look_up=True)
         return _document({"peers": [self._peer_document(peer) for peer in status.peers]})
+
+    async def _explain(self, request: Request) -> Response:
+        named = read_message(request.body, Explain).node_id
+        return _document(await self._node.explain(from_hex(named, size=32, what="a node id")))
+
+    async def _graph(self, _request: Request) -> Response:
+        return _document(await self._node.graph())
 
     async def _emit(self, request: Request) -> Response:
         if _is_arrow(request):
