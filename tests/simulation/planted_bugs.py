@@ -79,13 +79,11 @@ class WriteBehindStore(SimulatedStore):
 class WithoutOutbox(Engine):
     """Hands its packets over and keeps none of them, unless it holds their group."""
 
-    def _put_out(self, template_id: bytes, packets: Packets, now: float) -> int:
-        number = super()._put_out(template_id, packets, now)
+    def put_out(self, template_id: TemplateId, packets: Packets, *, now: float) -> int:
+        number = super().put_out(template_id, packets, now=now)
         ids = packet_ids(packets)
         held = [
-            self.group(
-                TemplateId(template_id), self._holdings.inventory(template_id).group_of(row.tobytes()) or 0
-            ).holds
+            self.group(template_id, self._holdings.inventory(template_id).group_of(row.tobytes()) or 0).holds
             for row in ids
         ]
         gone = ids[~np.array(held, np.bool_)]

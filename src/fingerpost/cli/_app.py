@@ -14,6 +14,7 @@ from fingerpost.cli import (
     consortium,
     demo,
     emit,
+    forget,
     keys,
     node,
     packet,
@@ -96,6 +97,7 @@ app.add_typer(_template, name="template")
 
 app.command("demo")(demo.demo)
 app.command("emit")(emit.emit)
+app.command("forget")(forget.forget)
 app.command("ask")(ask.ask)
 app.command("confirm")(confirm.confirm)
 app.command("verify")(verify.verify)

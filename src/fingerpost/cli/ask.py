@@ -22,7 +22,7 @@ from fingerpost.limits import PROBES_DEFAULT
 
 if TYPE_CHECKING:
     from fingerpost.cli._node import AnyNode
-    from fingerpost.node.runtime import Mode
+    from fingerpost.node.asking import Mode
     from fingerpost.synthesis import Answer
     from fingerpost.template import Template
 

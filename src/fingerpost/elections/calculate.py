@@ -28,9 +28,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from fingerpost.errors import UsageError
-from fingerpost.synthesis.calculators import PROBABILITY_MIN, number_loss
+from fingerpost.synthesis.calculators import ALONE, PROBABILITY_MIN, number_loss
 from fingerpost.synthesis.panel import Weighing, pool_range
-from fingerpost.synthesis.shipped_calculators import ALONE
 from fingerpost.template import CategoryOutcomeField, outcome_code
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from fingerpost.template import Template
 
 LEAKS = (0.0, 0.01, 0.05)  # share of every standing that goes back to the start at each confirmation
-LEAK_PRIORS = (0.8, 0.1, 0.1)
+LEAK_PRIORS = (0.9, 0.05, 0.05)
 VOTE_NATS_MAX = 6.0
 STANDING_MIN = 1e-12
 LEDGER_VERSION = 1

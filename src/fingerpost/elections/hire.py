@@ -22,6 +22,7 @@ from fingerpost.elections.claims import Coding
 from fingerpost.elections.hiring import ALPHA, Hiring, Verdict
 from fingerpost.elections.ridge import Expectation, Sums, fit
 from fingerpost.elections.threshold import group_share, passing, series_part
+from fingerpost.elections.usefulness import misleads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,6 +57,7 @@ class _Node:
     share: float  # of the error budget
     wealth: NDArray[np.float64]  # log e-values (t,), mixed over the rounds so far
     latest: NDArray[np.float64]  # log e-values (t,) by the latest model
+    doubted: NDArray[np.float64]  # the same, half of the wealth being bet on each claim
     bets: int = 0  # models that had their part of the wealth
     familiar: int = 0
     round: int = 0  # in which it was hired, 0 if it was not
@@ -63,7 +65,7 @@ class _Node:
 
 @dataclass(slots=True)
 class _Model:
-    """The latest model, the packets of others in it, and what it expects of all situations read so far, by node."""
+    """The latest model, the packets in it, and what it expects of all situations read so far, by node."""
 
     expectation: Expectation
     packets: int
@@ -74,7 +76,7 @@ class Elector:
     """Decides whom to hire, again and again as packets arrive. ``asker`` is the node id of whoever asks.
 
     ``read`` takes all packets known now. Claims that were read before are read again only by a new model: when somebody
-    was hired, or the packets of those hired have become more by a tenth.
+    was hired, or the asker's own packets and those of the hired have become more by a tenth.
     """
 
     def __init__(self, *, asker: bytes, actions: int = 0, alpha: float = ALPHA) -> None:
@@ -138,6 +140,7 @@ class Elector:
                 wealth=np.full(kinds, start),
                 latest=np.zeros(kinds),
                 bets=bets,
+                doubted=np.zeros(kinds),
             )
         self._groups += bool(newcomers)
 
@@ -150,7 +153,7 @@ class Elector:
         for _ in range(ROUNDS_MAX):
             self._rounds += 1
             expectation = fit(own + others, evidence, view.own, coding, weight=OWN_WEIGHT)
-            self._judge(view, expectation, packets=len(view.rows_of(hired)))
+            self._judge(view, expectation, packets=len(view.rows_of(hired)) + len(view.own))
             chosen = self._passing()
             if not chosen:
                 return
@@ -163,12 +166,12 @@ class Elector:
         """Have a new model read all claims; it bets with its own part of every node's wealth."""
         rows, nodes = view.peer_rows, view.peer_nodes
         nothing = evalues.Told.nothing(len(view.names), self._coding.levels)
-        found, told = self._values(view, expectation, rows, nodes, before=nothing)
+        found, doubted, told = self._values(view, expectation, rows, nodes, before=nothing)
         for node, name in enumerate(view.names):
             known = self._nodes.get(name)
             if known is None:
                 continue
-            known.latest, known.familiar = found[:, node], int(told.counts[node])
+            known.latest, known.doubted, known.familiar = found[:, node], doubted[:, node], int(told.counts[node])
             if not known.round:
                 known.bets += 1
                 known.wealth = np.logaddexp(known.wealth, _log_share(known.bets) + found[:, node])
@@ -185,11 +188,12 @@ class Elector:
         for node, name in enumerate(view.names):
             if name in model.told:
                 before.sums[node], before.counts[node] = model.told[name]
-        found, told = self._values(view, model.expectation, rows, nodes, before=before)
+        found, doubted, told = self._values(view, model.expectation, rows, nodes, before=before)
         for node in np.unique(nodes).tolist():
             name = view.names[node]
             known = self._nodes[name]
             known.latest = known.latest + found[:, node]
+            known.doubted = known.doubted + doubted[:, node]
             known.familiar += int(told.counts[node])
             if not known.round:
                 known.wealth = known.wealth + found[:, node]
@@ -204,16 +208,19 @@ class Elector:
         nodes: NDArray[np.int64],
         *,
         before: evalues.Told,
-    ) -> tuple[NDArray[np.float64], evalues.Told]:
-        """Return (t, V) log e-values of the claims ``rows``, and what the model expects of their situations."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], evalues.Told]:
+        """Return (t, V) log e-values of the claims ``rows``: whole bets, half bets; and what is expected."""
         probabilities, familiar = expectation.look(view.evidence, rows, self._coding)
         sight = evalues.sight_of(probabilities, familiar, usual=expectation.usual, null=self._kind)
         logs = evalues.log_factors(sight, self._coding.shares(view.evidence, rows), nodes, before=before)
-        return evalues.by_node(logs, nodes, len(view.names)), evalues.told_of(sight, nodes, len(view.names))
+        half = np.logaddexp(logs, 0.0) - math.log(2)
+        count = len(view.names)
+        told = evalues.told_of(sight, nodes, count)
+        return evalues.by_node(logs, nodes, count), evalues.by_node(half, nodes, count), told
 
     def _has_outgrown(self, view: View, model: _Model) -> bool:
-        packets = sum(len(view.rows_of([name])) for name in view.peers if self._nodes[name].round)
-        return packets > GROWTH * max(model.packets, len(view.own))
+        hired = [name for name in view.peers if self._nodes[name].round]
+        return len(view.rows_of(hired)) + len(view.own) > GROWTH * model.packets
 
     def _passing(self) -> list[bytes]:
         """Return the nodes to hire now, best first; the latest model has to agree that they are more than luck."""
@@ -228,30 +235,33 @@ class Elector:
         return sum(node.round > 0 for node in self._nodes.values())
 
     def _hiring(self, view: View) -> Hiring:
-        verdicts = tuple(self._verdict(name, int(view.packets[node])) for node, name in enumerate(view.names))
+        verdicts = tuple(self._verdict(view, name, int(view.packets[node])) for node, name in enumerate(view.names))
         refused = any(verdict.finding == "refused" for verdict in verdicts)
         unvetted = not refused and any(verdict.finding == "unknown" for verdict in verdicts)
         return Hiring(rule=self._kind, anchored=True, alpha=self._alpha, unvetted=unvetted, verdicts=verdicts)
 
-    def _verdict(self, name: bytes, packets: int) -> Verdict:
+    def _verdict(self, view: View, name: bytes, packets: int) -> Verdict:
         node = self._nodes.get(name)
         if node is None:
             return Verdict(
                 node_id=name, finding="own", log_evidence=0.0, needed=0.0, familiar=0, packets=packets, round=0
             )
-        needed = -math.log(self._alpha * node.share)
+        needed = -math.log(self._alpha * node.share * max(self._hired + (not node.round), 1))
         finding: Finding = "hired" if node.round else "unknown"
-        if not node.round and node.latest.min() <= -needed:
+        if not node.round and node.doubted.min() <= -needed and self._misleads(view, name):
             finding = "refused"
         return Verdict(
             node_id=name,
             finding=finding,
             log_evidence=float(node.wealth.min()),
-            needed=needed - math.log(max(self._hired + (not node.round), 1)),
+            needed=needed,
             familiar=node.familiar,
             packets=packets,
             round=node.round,
         )
+
+    def _misleads(self, view: View, name: bytes) -> bool:
+        return misleads(view.evidence, view.own, view.rows_of([name]), self._coding, weight=OWN_WEIGHT)
 
 
 def rule_for(evidence: Evidence, own: NDArray[np.int64], *, actions: int) -> Null | None:

@@ -5,7 +5,7 @@ It decides nothing about storage or the network, and never sees a value outside 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,8 @@ class Observations:
     """Records as codes, ready to be written into packets: n rows.
 
     ``encoded`` (n, width) int16, ``outcomes`` (n,) uint16 level codes or float64 numbers, ``actions`` (n,) uint16,
-    ``conditions`` (n, conditions) uint16, ``confidences`` (n,) uint8 in 255ths.
+    ``conditions`` (n, conditions) uint16, ``confidences`` (n,) uint8 in 255ths. ``subjects`` (n, 16) are the keys of
+    the subjects that the records are about, None where nobody said; they never enter a packet.
     """
 
     encoded: npt.NDArray[np.int16]
@@ -53,6 +54,7 @@ class Observations:
     actions: npt.NDArray[np.uint16]
     conditions: npt.NDArray[np.uint16]
     confidences: npt.NDArray[np.uint8]
+    subjects: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -65,11 +67,21 @@ class Observations:
             actions=self.actions[rows],
             conditions=self.conditions[rows],
             confidences=self.confidences[rows],
+            subjects=None if self.subjects is None else self.subjects[rows],
         )
 
     def without(self, rows: Rows) -> Observations:
         """Return the observations that are not among ``rows``."""
         return self.part(np.setdiff1d(np.arange(len(self)), rows))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emitted:
+    """An emission that is durable here: its number, its packets, and the row that each one came from."""
+
+    number: int
+    packets: Packets
+    rows: Rows
 
 
 def observation(
@@ -122,6 +134,26 @@ def observations_of_table(
         confidences=np.full(rows, CONFIDENCE_UNIT, np.uint8),
     )
     return observations, sorted(problems + found, key=lambda problem: (problem.row, problem.field))
+
+
+def require_subject_column(template: Template, columns: Mapping[str, object], name: str) -> None:
+    """Raise unless this column of a table can say whom each row is about, without being part of what is told.
+
+    Raises ``TableError`` (``column-missing``) and ``UsageError`` (``subject-in-template``).
+    """
+    if name not in columns:
+        raise TableError(
+            "column-missing",
+            f"the table has no column {name!r}",
+            hint=f"its columns are: {', '.join(list(columns)[:20])}",
+        )
+    told = {part.name for part in (*template.situation, *template.conditions)} | {template.outcome.name}
+    if name in told or (template.action and name == template.action.name):
+        raise UsageError(
+            "subject-in-template",
+            f"the column {name!r} names the subject and is also part of the template",
+            hint="remove it from the template: who a record is about must not enter its fingerprint",
+        )
 
 
 def confidence_code(confidence: float) -> int:
@@ -196,3 +228,22 @@ def build_packets(
 
 def _outcome_type(template: Template) -> type[np.generic]:
     return np.uint16 if hasattr(template.outcome, "levels") else np.float64
+
+
+def row_count(columns: Mapping[str, object]) -> int:
+    """Return how many rows a table has. Raises ``TableError`` (``table-empty``)."""
+    if not columns:
+        raise TableError("table-empty", "a table without columns has nothing to tell")
+    return len(next(iter(columns.values())))  # type: ignore[arg-type]
+
+
+def first_problem(problems: Sequence[RowProblem], rows: int) -> RecordError:
+    """Return the error about the first of some rows that do not fit, of ``rows`` in all."""
+    first, bad = problems[0], len({problem.row for problem in problems})
+    return RecordError(
+        first.code,
+        f"row {first.row}, {first.message} ({bad} of {rows} rows have a problem; nothing was written)",
+        hint=first.hint,
+        field=first.field,
+        row=first.row,
+    )

@@ -20,7 +20,7 @@ from fingerpost.errors import FingerpostError, UsageError
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import GROUP_BITS_SERVED_MAX
 from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audit
-from fingerpost.node.emission import Observations, build_packets
+from fingerpost.node.emission import Emitted, Observations, build_packets
 from fingerpost.node.events import Event, FrameRefused, Refreshed, Unacknowledged
 from fingerpost.node.fetching import Fetching
 from fingerpost.node.groups import Group, GroupStatus, status_of
@@ -59,15 +59,6 @@ Rows = npt.NDArray[np.intp]
 TICK_SECONDS = 0.5
 REFRESH_PEERS = 2  # holders of a group that are compared with before a question is answered
 REFRESH_SECONDS = 1.0  # after which one of them is enough
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emitted:
-    """An emission that is durable here: its number, its packets, and the row that each one came from."""
-
-    number: int
-    packets: Packets
-    rows: Rows
 
 
 @dataclass(slots=True)
@@ -244,23 +235,44 @@ class Engine:
         self._requests.fail([peer], now=now)
 
     def emit(self, template_id: TemplateId, observations: Observations, *, now: float) -> Emitted:
-        """Turn records into signed packets, store them durably and begin to hand them to their holders.
+        """Turn records into signed packets and put them out; raises what ``build`` and ``put_out`` raise."""
+        packets, rows = self.build(template_id, observations, now=now)
+        return Emitted(number=self.put_out(template_id, packets, now=now), packets=packets, rows=rows)
 
-        ``Acknowledged`` or ``Unacknowledged`` follows as an event. Raises what ``build_packets`` and the store raise;
-        then nothing was stored.
-        """
-        template, day = self.template(template_id), day_of(now)
+    def build(self, template_id: TemplateId, observations: Observations, *, now: float) -> tuple[Packets, Rows]:
+        """Return records as signed packets, and the row of each. Raises what ``build_packets`` raises."""
         knowledge = self.knowledge(template_id)
-        packets, rows = build_packets(
-            template,
+        return build_packets(
+            self.template(template_id),
             knowledge.fingerprinter,
             observations,
             signer=self._signer,
-            day=day,
+            day=day_of(now),
             entropy=self._entropy,
             seals=knowledge.seals,
         )
-        return Emitted(number=self._put_out(template_id, packets, now), packets=packets, rows=rows)
+
+    def put_out(self, template_id: TemplateId, packets: Packets, *, now: float) -> int:
+        """Keep own signed packets or withdrawals durably, and begin to hand them to their holders; return a number.
+
+        ``Acknowledged`` or ``Unacknowledged`` follows with it as an event. Raises what the store raises; then nothing
+        was stored.
+        """
+        ids = packet_ids(packets)
+        self._outbox.begin(template_id)
+        self._holdings.put(template_id, packets, ids, now=now)
+        self._number += 1
+        if self._peers.all():
+            inventory = self._holdings.inventory(template_id)
+            groups: dict[int, list[int]] = {}
+            for row, packet_id in enumerate(ids):
+                group = inventory.group_of(packet_id.tobytes())
+                groups.setdefault(0 if group is None else group, []).append(row)
+            parts = {group: (packets[rows], [ids[row].tobytes() for row in rows]) for group, rows in groups.items()}
+            self._outbox.put(self._number, template_id, parts, now=now)
+        else:
+            self._events.append(Unacknowledged(number=self._number, holders=0))
+        return self._number
 
     def refresh(self, template_id: TemplateId, *, now: float) -> int:
         """Begin to fetch what holders have of the groups that this node follows; ``Refreshed`` follows as an event."""
@@ -403,23 +415,6 @@ class Engine:
         """Return the live packets of a template."""
         self._holdings.expire(now)
         return self._holdings.knowledge(template_id).packets()
-
-    def _put_out(self, template_id: bytes, packets: Packets, now: float) -> int:
-        ids = packet_ids(packets)
-        self._outbox.begin(template_id)
-        self._holdings.put(template_id, packets, ids, now=now)
-        self._number += 1
-        if self._peers.all():
-            inventory = self._holdings.inventory(template_id)
-            groups: dict[int, list[int]] = {}
-            for row, packet_id in enumerate(ids):
-                group = inventory.group_of(packet_id.tobytes())
-                groups.setdefault(0 if group is None else group, []).append(row)
-            parts = {group: (packets[rows], [ids[row].tobytes() for row in rows]) for group, rows in groups.items()}
-            self._outbox.put(self._number, template_id, parts, now=now)
-        else:
-            self._events.append(Unacknowledged(number=self._number, holders=0))
-        return self._number
 
     def _take_message(self, message: Message, peer: PublicKey, now: float) -> None:
         match message:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fingerpost.ids import NodeId, PublicKey
 from fingerpost.limits import PROBES_DEFAULT
+from fingerpost.node.asking import Mode
+from fingerpost.node.explaining import explained
 from fingerpost.node.network import Reach
 from fingerpost.node.reports import Confirmation, Emission
-from fingerpost.node.runtime import AsyncNode, Mode
+from fingerpost.node.runtime import AsyncNode
 from fingerpost.ports import Clock, Entropy
 from fingerpost.privacy.seal import KeyRing
 from fingerpost.template import Template
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fingerpost.carrier.base import Address
+    from fingerpost.node.subject_book import Forgotten
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
@@ -107,10 +110,19 @@ class Node:
         columns: Mapping[str, object],
         *,
         skip_bad_rows: bool = False,
+        subject_column: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Emission:
         """Tell the outcomes of a whole table, columns by name."""
-        return _run(self._node.emit_table(columns, skip_bad_rows=skip_bad_rows, progress=progress))
+        return _run(
+            self._node.emit_table(
+                columns, skip_bad_rows=skip_bad_rows, subject_column=subject_column, progress=progress
+            )
+        )
+
+    def forget(self, subject: object) -> Forgotten:
+        """Withdraw every packet of the template that tells something about a subject, as ``emit_table`` noted it."""
+        return _run(self._node.forget(subject))
 
     def ask(
         self,
@@ -150,11 +162,11 @@ class Node:
 
     def explain(self, node: bytes) -> dict[str, Any]:
         """Return why a node was hired or refused, as plain values."""
-        return _run(self._node.explain(node))
+        return _run(explained(self._node, node))
 
     def graph(self) -> dict[str, Any]:
         """Return who agrees with whom, as plain values."""
-        return _run(self._node.graph())
+        return _run(explained(self._node, None))
 
     def synchronise(self) -> int:
         """Fetch every packet that the network holds for the template; return how many were new here."""

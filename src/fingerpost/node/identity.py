@@ -45,6 +45,7 @@ __all__ = [
     "identity_records",
     "load_identity",
     "read_key_file",
+    "retired_identities",
     "revoke_identity",
     "rotate_identity",
     "verify_revocation",
@@ -120,6 +121,11 @@ def load_identity(home: Home) -> Identity:
     if _revocation_file(home, identity.node_id).exists():
         raise _revoked_error()
     return identity
+
+
+def retired_identities(home: Home) -> list[Identity]:
+    """Return the earlier identities of a home, which alone can withdraw what they signed. Raises ``KeyFileError``."""
+    return [read_key_file(path) for path in sorted((home.keys / "retired").glob("*.key"))]
 
 
 def read_key_file(path: Path) -> Identity:

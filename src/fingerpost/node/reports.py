@@ -12,7 +12,8 @@ class Emission:
     """What a table turned into: ``packet_ids`` in row order (hex), rows left out, and bytes.
 
     Every packet is durable here and at ``holders`` other holders. ``acknowledged`` says that this is enough for any two
-    of them, this node among them, to be lost for ever; if not, the node goes on handing them over.
+    of them, this node among them, to be lost for ever; if not, the node goes on handing them over. ``learnt`` counts
+    the rows that say how a situation turned out that this node had asked about.
     """
 
     packet_ids: tuple[str, ...]
@@ -20,6 +21,7 @@ class Emission:
     size_bytes: int
     holders: int
     acknowledged: bool
+    learnt: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ from fingerpost.template import is_missing_text
 SALT_SIZE_BYTES: Final = 32
 SUBJECT_SIZE_BYTES: Final = 16
 _LABEL: Final = b"fpsubjct"  # tells this use of the salt from any other
-_ENTRY: Final = struct.Struct("<32s16sHHBBH")  # packet, template, epoch, days to live, profile, kind, subjects
+_ENTRY: Final = struct.Struct("<32s16sHHBBHI")  # packet, template, epoch, days to live, profile, kind, subjects, cell
 
 SubjectKeys = npt.NDArray[np.uint8]  # (n, 16)
 
@@ -49,6 +49,7 @@ class Contribution:
     profile: Profile
     kind: Kind
     subjects: int = 1
+    cell: int = 0
 
     @property
     def can_be_withdrawn(self) -> bool:
@@ -100,7 +101,16 @@ def subject_text(subject: object) -> str | None:
 def write_contributions(contributions: Iterable[Contribution]) -> bytes:
     """Return contributions as bytes, in a settled order and each once."""
     entries = {
-        _ENTRY.pack(each.packet_id, each.template_id, each.epoch, each.ttl_days, each.profile, each.kind, each.subjects)
+        _ENTRY.pack(
+            each.packet_id,
+            each.template_id,
+            each.epoch,
+            each.ttl_days,
+            each.profile,
+            each.kind,
+            each.subjects,
+            each.cell,
+        )
         for each in contributions
     }
     return b"".join(sorted(entries))
@@ -118,8 +128,9 @@ def read_contributions(data: bytes) -> tuple[Contribution, ...]:
                 profile=Profile(profile),
                 kind=Kind(kind),
                 subjects=subjects,
+                cell=cell,
             )
-            for packet_id, template_id, epoch, ttl_days, profile, kind, subjects in _ENTRY.iter_unpack(data)
+            for packet_id, template_id, epoch, ttl_days, profile, kind, subjects, cell in _ENTRY.iter_unpack(data)
         )
     except (struct.error, ValueError):
         raise StoreError(

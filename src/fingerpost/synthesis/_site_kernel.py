@@ -22,7 +22,7 @@ from fingerpost.synthesis import _search
 from fingerpost.synthesis._solution import Solution
 from fingerpost.synthesis.calculators import Forecast
 from fingerpost.synthesis.distances import kernel
-from fingerpost.synthesis.kernel import drawn_rows, feature_distances
+from fingerpost.synthesis.kernel import feature_distances
 from fingerpost.synthesis.statistics import signs
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 Base = Literal["near", "linear"]
 
 SOLVED_MAX = 1_024  # packets that one system is solved for
-SEARCHED_MAX = 384
+SEARCHED_MAX = 512
 OWN_SHARE_MAX = 0.5  # of those packets are the asker's own
 RHOS = (0.0, 0.5, 2.0)
 OFFSETS = (0.0, 0.1, 0.5, 2.0)
 RIDGE_FACTORS = (0.25, 4.0)
 ROUNDS = 2
 RIDGE_LINEAR = 0.3
-SPECIAL_NATS = 0.5  # what any rho or c above zero costs: a weak prior against nodes being special
+SPECIAL_NATS = 3.0  # that a rho or a c above zero has to gain: twenty to one before the asker counts as special
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +103,12 @@ def fit_sites(pool: Pool, base: Base) -> SiteKernel:
     solution = Solution.of(_with_sites(gram, _same(pool, rows), settings), settings.ridge / pool.weights[rows])
     residuals = _left_out(pool, rows, solution)
     judged = np.flatnonzero(np.isin(rows, pool.judged)).astype(np.int64)
-    targets, weights = pool.targets[rows], pool.weights[rows]
+    targets, weights = pool.targets[rows], pool.weights[rows][judged] * pool.judged_worth
     temperature, unit = 1.0, 1.0
     if pool.evidence.levels:
-        temperature = _search.fit_temperature((targets - residuals)[judged], targets[judged], weights[judged])[0]
+        temperature = _search.fit_temperature((targets - residuals)[judged], targets[judged], weights)[0]
     else:
-        unit = _unit_variance(solution, residuals[judged, 0], weights[judged], judged)
+        unit = _unit_variance(solution, residuals[judged, 0], weights, judged)
     return SiteKernel(
         pool=pool,
         base=base,
@@ -132,19 +132,11 @@ def _unit_variance(
 def _sample(pool: Pool, count: int) -> NDArray[np.int64]:
     """Return rows to solve for, ascending: every judged packet, then own ones up to half, then others."""
     judged = pool.judged
-    own = np.setdiff1d(pool.own_rows, judged)
-    room = max(int(count * OWN_SHARE_MAX) - len(judged), 0)
-    chosen = [judged, _some(pool, own, room)]
-    taken = sum(map(len, chosen))
-    others = np.setdiff1d(np.flatnonzero(~pool.own), judged)
-    chosen.append(_some(pool, others.astype(np.int64), count - taken))
+    own = np.setdiff1d(pool.own_rows, judged).astype(np.int64)
+    chosen = [judged, pool.sample(own, max(int(count * OWN_SHARE_MAX) - int(pool.own[judged].sum()), 0))]
+    others = np.setdiff1d(np.flatnonzero(~pool.own), judged).astype(np.int64)
+    chosen.append(pool.sample(others, max(count - sum(map(len, chosen)), 0)))
     return np.sort(np.concatenate(chosen))
-
-
-def _some(pool: Pool, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    if len(rows) <= count:
-        return rows
-    return rows[drawn_rows(pool.evidence.subset(rows), pool.weights[rows], count)]
 
 
 def _search_sites(pool: Pool, base: Base, ridge: float) -> SiteSettings:
@@ -153,6 +145,7 @@ def _search_sites(pool: Pool, base: Base, ridge: float) -> SiteSettings:
     gram, same = _gram(pool, base, rows), _same(pool, rows)
     judged = np.flatnonzero(np.isin(rows, pool.judged))
     targets, weights = pool.targets[rows], pool.weights[rows]
+    worth = weights[judged] * pool.judged_worth
 
     def loss(settings: SiteSettings) -> float:
         solution = Solution.of(_with_sites(gram, same, settings), settings.ridge / weights)
@@ -160,9 +153,9 @@ def _search_sites(pool: Pool, base: Base, ridge: float) -> SiteSettings:
         penalty = SPECIAL_NATS * ((settings.rho > 0) + (settings.offset > 0))
         penalty += 0.5 * (np.log(settings.ridge / ridge) / _search.RIDGE_SPREAD) ** 2
         if pool.evidence.levels:
-            found = _search.fit_temperature(predicted, targets[judged], weights[judged], bisections=16)[1]
+            found = _search.fit_temperature(predicted, targets[judged], worth, bisections=16)[1]
         else:
-            found = _search.gaussian_loss(predicted - targets[judged], weights[judged])
+            found = _search.gaussian_loss(predicted - targets[judged], worth)
         return found + float(penalty)
 
     best = SiteSettings(ridge=ridge)

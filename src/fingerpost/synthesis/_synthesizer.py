@@ -86,6 +86,18 @@ class Synthesizer:
         answers = self._ask_pooled(queries)
         return self.panel(weighing.asker).mix(answers, self._questions(queries), weighing)
 
+    def with_evidence(self, evidence: Evidence) -> Synthesizer:
+        """Return what answers the same way from other evidence."""
+        return Synthesizer(
+            evidence,
+            self.template,
+            day=self.day,
+            options=self.options,
+            conditions=dict(self._stated_conditions()),
+            settings=self.settings,
+            calculators=self.calculators,
+        )
+
     def panel(self, asker: bytes) -> Panel:
         """Return the calculators, fitted for the node with this id; the last one is kept."""
         if self._panel is None or self._panel[0] != asker:

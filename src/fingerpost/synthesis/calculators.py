@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from fingerpost.errors import UsageError
+from fingerpost.synthesis.intervals import CORRELATION_USUAL
 from fingerpost.synthesis.kernel import drawn_rows, feature_distances, packet_weights
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ if TYPE_CHECKING:
     from fingerpost.synthesis.kernel import FittedKernel, KernelOptions
 
 CALCULATORS_GROUP = "fingerpost.calculators"
+ALONE = "alone"  # the calculator that asks nobody
+ALONE_RECORDS_MIN = 20  # of its own: below, left-out packets cannot say how sure it may be (their 5 % quantile)
 OWN_RECORDS_MIN = 5  # fewer cannot rule out a coin toss at 95 %, however unanimous: see ``_abstention``
+CONTROLS_MAX = 128
+CONTROLS_WORTH = 32.0  # records of the asker's own that others' packets are worth: few own ones never vote alone
 JUDGED_MAX = 256  # packets that calculators are compared on before any answer was confirmed
 STRANGE_OWN_SHARE = 0.1  # a question stranger than this share of the asker's own packets is not of its own kind
 PROBABILITY_MIN = 1e-12
@@ -67,8 +72,8 @@ class Pool:
     """What a calculator is fitted to: packets, whose they are, and kernel ridge on all of them, fitted once.
 
     ``own`` (n,) marks the asker's packets. Numbers lie between ``low`` and ``high``. ``judged`` (j,) are rows that
-    calculators are compared on by being left out: the asker's own where there are enough of them, else a sample of all,
-    of which each then is left out with all packets of its node.
+    calculators are compared on by being left out: the asker's own and some of others, or where there are too few own
+    ones a sample of all, of which each then is left out with all packets of its node.
     """
 
     evidence: Evidence
@@ -95,10 +100,36 @@ class Pool:
         return float(self.evidence.records[self.own].sum()) >= OWN_RECORDS_MIN and len(self.own_rows) > 1
 
     @cached_property
+    def stands_alone(self) -> bool:
+        """Whether the asker's own packets are enough to say how sure they may be, before any answer was confirmed."""
+        return float(self.evidence.records[self.own].sum()) >= ALONE_RECORDS_MIN
+
+    @cached_property
     def judged(self) -> NDArray[np.int64]:
-        """Return the rows that calculators are compared on."""
-        rows = self.own_rows if self.has_own else np.arange(len(self.evidence))
-        return rows[drawn_rows(self.evidence.subset(rows), self.weights[rows], JUDGED_MAX)]
+        """Return the rows that calculators are compared on, ascending."""
+        if not self.has_own:
+            return self.sample(np.arange(len(self.evidence)), JUDGED_MAX)
+        own = self.sample(self.own_rows, JUDGED_MAX)
+        return np.sort(np.concatenate([own, self.sample(np.flatnonzero(~self.own).astype(np.int64), CONTROLS_MAX)]))
+
+    @cached_property
+    def judged_worth(self) -> NDArray[np.float64]:
+        """Return how many records of the asker's own each judged row is worth (j,).
+
+        The asker's count one each; those of others ``CONTROLS_WORTH`` in all beside them. Where there are no own ones,
+        they are worth no more than 1 / rho records a node, as in every interval here.
+        """
+        own = self.own[self.judged]
+        if self.has_own:
+            return np.where(own, 1.0, min(1.0, CONTROLS_WORTH / max(int((~own).sum()), 1)))
+        nodes = len(np.unique(self.evidence.node_index[self.judged]))
+        return np.full(len(own), min(1.0, nodes / CORRELATION_USUAL / len(own)))
+
+    def sample(self, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        """Return ``count`` of some rows, or all, as content alone picks them."""
+        if len(rows) <= count:
+            return rows
+        return rows[drawn_rows(self.evidence.subset(rows), self.weights[rows], count)]
 
     @cached_property
     def targets(self) -> NDArray[np.float64]:
@@ -130,10 +161,10 @@ class Pool:
 
     @cached_property
     def _own_nearest(self) -> NDArray[np.float64]:
-        own = self.features[self.judged]
-        others = self.features[self.own_rows]
+        rows = self.sample(self.own_rows, JUDGED_MAX)
+        own, others = self.features[rows], self.features[self.own_rows]
         distances = feature_distances(self.fitted.settings.family, own, others)
-        distances[self.judged[:, None] == self.own_rows[None, :]] = np.inf
+        distances[rows[:, None] == self.own_rows[None, :]] = np.inf
         return np.asarray(distances.min(axis=1), np.float64)
 
 

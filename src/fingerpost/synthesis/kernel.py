@@ -272,10 +272,12 @@ def fit(
 
 
 def packet_weights(evidence: Evidence, *, day: int, options: KernelOptions) -> NDArray[np.float64]:
-    """Return (n,) records x confidence x 2^(-age / half-life): a claim can lower a weight, never raise it."""
+    """Return (n,) records x confidence x 2^(-age / half-life) x trust: a claim can lower a weight, never raise it."""
     weights = np.minimum(evidence.records, options.records_max) * (evidence.confidences / CONFIDENCE_CERTAIN)
     if options.half_life_days:
         weights = weights * 0.5 ** (np.maximum(day - evidence.epochs, 0) / options.half_life_days)
+    if evidence.trust is not None:
+        weights = weights * evidence.trust
     return np.asarray(weights, np.float64)
 
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from fingerpost.errors import UsageError
 from fingerpost.synthesis.answer import Calculation, CalculatorShare, LevelEstimate, NumberEstimate
-from fingerpost.synthesis.calculators import check_forecast, losses
-from fingerpost.synthesis.intervals import CORRELATION_USUAL, NORMAL_95
+from fingerpost.synthesis.calculators import ALONE, check_forecast, losses
+from fingerpost.synthesis.intervals import NORMAL_95
 from fingerpost.template import CategoryOutcomeField
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fingerpost.synthesis.calculators import Calculator, FittedCalculator, Forecast, Pool, Questions
     from fingerpost.template import Template
 
+POOLED = "pooled"
 EDGE = 1e-9  # probabilities closer to 0 or 1 have no use for log-odds
 
 
@@ -75,20 +76,35 @@ class Panel:
 
     @cached_property
     def trial(self) -> dict[str, float]:
-        """The losses in nats of each calculator that has something to go on, packets being left out, summed.
+        """The losses in nats of each calculator that has something to go on, packets being left out, summed by worth.
 
-        The asker's own packets count one each. Those of others are worth no more than 1 / rho records a node, as in
-        every interval here: what holds for one stranger's packets need not hold for the asker's.
+        They are relative to the pooled kernel. What a calculator gains on it counts only beyond one standard error:
+        the best of several on few packets looks better than it is. Where one sleeps it is held to the pooled kernel.
         """
+        lost = {name: found for name, found in self._left_out.items() if found is not None}
+        usual = lost.get(POOLED)
+        if usual is None:
+            return {name: float(self._pool.judged_worth @ np.nan_to_num(found)) for name, found in lost.items()}
         found = {}
-        judged = len(self._pool.judged)
-        nodes = len(np.unique(self._pool.evidence.node_index[self._pool.judged]))
-        worth = 1.0 if self._pool.has_own else min(1.0, nodes / CORRELATION_USUAL / judged)
+        for name, each in lost.items():
+            if name == ALONE and not self._pool.stands_alone:
+                continue
+            apart = self._pool.judged_worth * np.where(np.isnan(each), 0.0, each - usual)
+            total, error = float(apart.sum()), float(np.sqrt((apart**2).sum()))
+            found[name] = min(total + error, 0.0) if total < 0 else total
+        return found
+
+    @cached_property
+    def _left_out(self) -> dict[str, NDArray[np.float64] | None]:
+        """The losses (j,) of judged packets by each calculator; NaN where it sleeps."""
+        pool, found = self._pool, dict[str, "NDArray[np.float64] | None"]()
         for name, fitted in self._fitted.items():
-            if fitted is not None:
-                forecast = self._checked(name, fitted.left_out(), len(self._pool.judged))
-                lost = losses(forecast, self._pool.targets[self._pool.judged], low=self._pool.low, high=self._pool.high)
-                found[name] = worth * float(lost.sum())
+            if fitted is None:
+                found[name] = None
+                continue
+            forecast = self._checked(name, fitted.left_out(), len(pool.judged))
+            lost = losses(forecast, pool.targets[pool.judged], low=pool.low, high=pool.high)
+            found[name] = np.where(forecast.awake, lost, np.nan)
         return found
 
     def mix(self, answers: Sequence[Answer], questions: Questions, weighing: Weighing) -> list[Answer]:
@@ -108,6 +124,8 @@ class Panel:
             for name, fitted in self._fitted.items()
             if name in weighing.standings
         }
+        if ALONE in forecasts and not weighing.confirmations and not self._pool.stands_alone:
+            forecasts[ALONE] = None  # Nothing has corrected it yet, and it cannot correct itself.
         return [self._mixed(answer, row, forecasts, weighing) for row, answer in enumerate(answers)]
 
     @cached_property

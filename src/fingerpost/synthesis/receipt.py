@@ -5,7 +5,8 @@ canonical template, the packets (512 bytes each, in order of their ids), the opt
 without its sentences. Up to ``whole_packets_max`` packets all of them are there and everything is derived again,
 settings included. Beyond, the packets nearest to the question are there: the pooled estimate follows from them and from
 the settings that the receipt states; intervals, totals and what other calculators said do not, and
-``Verification.whole`` is False. How much each calculator counts is stated in either case: it is the asker's experience.
+``Verification.whole`` is False. How much each calculator counts, and each packet where they did not count alike, is
+stated in either case: it is the asker's experience.
 
 Verifying shows that the answer follows from packets that their emitters signed. It cannot show that no packet was left
 out: that takes holders who attest what they hold.
@@ -41,7 +42,7 @@ from fingerpost.synthesis.kernel import KernelOptions, KernelSettings
 from fingerpost.template import Template, parse_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -69,6 +70,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     packets: bytes
     options: dict[str, int | str | list[float]]
     claims: bytes  # the answer as canonical JSON
+    trust: bytes = b""  # of every packet, as little-endian doubles; empty where all count alike
     secrets: bytes = b""  # of sealed packets: what opens each packet in turn, zeros where it is plain
 
     def to_bytes(self) -> bytes:
@@ -131,15 +133,19 @@ def make_receipt(
     *,
     options: KernelOptions | None = None,
     secrets: NDArray[np.uint8] | None = None,
+    trusted: Callable[[Evidence], Evidence] | None = None,
 ) -> Receipt:
     """Return the receipt of ``answer``, given the packets (``PACKET_DTYPE``) and options that it was made with.
 
     More packets than those are harmless as long as they could not have been used. ``secrets`` (n, 32) open the sealed
-    ones among them: whoever gets the receipt can read those packets, and no others.
+    ones among them: whoever gets the receipt can read those packets, and no others. ``trusted`` says how much each
+    packet counted, where they did not count alike.
 
     :raises ReceiptError: when the answer does not follow from these packets, or rests on none.
     """
     evidence, _ = _evidence_of(packets, template, secrets)
+    if trusted is not None:
+        evidence = trusted(evidence)
     used = _synthesizer(evidence, template, answer, options or KernelOptions(), settings=None)
     if used.evidence_digest != answer.evidence_digest:
         raise ReceiptError(
@@ -162,6 +168,7 @@ def make_receipt(
         packets=chosen.tobytes(),
         options=_plain_options(used.options),
         claims=_canonical(_claims(answer)),
+        trust=b"" if used.evidence.trust is None else used.evidence.trust[np.sort(rows)].astype("<f8").tobytes(),
         secrets=secrets[order].tobytes() if secrets is not None and sealed_rows(chosen).any() else b"",
     )
     verify_receipt(receipt)
@@ -180,7 +187,7 @@ def verify_receipt(receipt: Receipt | bytes) -> Verification:
     options = _options(known.options)
     secrets = _secrets(known.secrets, packets)
     try:
-        return _verify(claims, packets, template, options, secrets)
+        return _verify(claims, packets, template, options, secrets=secrets, trust=known.trust)
     except ReceiptError:
         raise
     except (FingerpostError, *NONSENSE) as error:
@@ -192,9 +199,13 @@ def _verify(
     packets: NDArray[Any],
     template: Template,
     options: KernelOptions,
+    *,
     secrets: NDArray[np.uint8] | None,
+    trust: bytes,
 ) -> Verification:
     evidence, opened = _evidence_of(packets, template, secrets)
+    if trust:
+        evidence = evidence.trusted(np.frombuffer(trust, "<f8").astype(np.float64))
     query = _query(claims["query"])
     day, conditions = claims["day"], claims["conditions"]
     if not isinstance(day, int) or not 0 <= day <= 2 * EPOCH_DAY_MAX:

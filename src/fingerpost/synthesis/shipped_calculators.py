@@ -10,17 +10,16 @@ import numpy as np
 from fingerpost.fingerprint import sketch_values
 from fingerpost.synthesis import _search
 from fingerpost.synthesis._site_kernel import fit_sites
-from fingerpost.synthesis.calculators import Forecast
+from fingerpost.synthesis.calculators import ALONE, Forecast, Questions
 from fingerpost.synthesis.kernel import fit, left_out_near
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fingerpost.synthesis._site_kernel import Base, SiteKernel
-    from fingerpost.synthesis.calculators import Calculator, FittedCalculator, Pool, Questions
+    from fingerpost.synthesis.calculators import Calculator, FittedCalculator, Pool
     from fingerpost.synthesis.kernel import FittedKernel
 
-ALONE = "alone"  # what the asker would forecast without the network
 USUAL_RECORDS = 4.0  # what the pool's usual outcome is worth beside the asker's own records
 
 
@@ -32,7 +31,7 @@ class PooledKernel:
 
     def fit(self, pool: Pool) -> FittedCalculator:
         """Take the kernel that is fitted already."""
-        return _Kernel(pool=pool, fitted=pool.fitted, judged=pool.judged, is_own=False)
+        return _Kernel(pool=pool, fitted=pool.fitted, is_own=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,14 @@ class OwnKernel:
 
     def fit(self, pool: Pool) -> FittedCalculator | None:
         """Fit to own packets; None where there are too few."""
+        rows = pool.own_rows
         if not pool.has_own:
             return None
-        rows = pool.own_rows
         evidence = pool.evidence.subset(rows)
         sketches = pool.fitted.settings.family == "sketch"
         values = sketch_values(evidence.sketches) if sketches and evidence.sketches is not None else None
         fitted = fit(evidence, day=pool.day, options=pool.options, sketches=values)
-        return _Kernel(pool=pool, fitted=fitted, judged=np.searchsorted(rows, pool.judged), is_own=True)
+        return _Kernel(pool=pool, fitted=fitted, is_own=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,34 +93,53 @@ def shipped_calculators() -> tuple[Calculator, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Kernel:
-    """Kernel ridge on all packets or on own ones; ``judged`` (j,) are rows of the evidence that it was fitted to."""
+    """Kernel ridge on all packets, or on own ones."""
 
     pool: Pool
     fitted: FittedKernel
-    judged: NDArray[np.int64]
     is_own: bool
 
     def forecast(self, questions: Questions) -> Forecast:
         """Return what is expected; an asker's own packets alone speak only about situations of their own kind."""
-        features = self.pool.features_of(questions)
-        blocks = list(self.fitted.smooth(features))
-        scores = np.vstack([block.weights @ self.fitted.targets[block.rows] for block in blocks])
-        variance = np.concatenate([block.variance for block in blocks])
+        scores, variance = self._smoothed(questions)
         awake = self.pool.at_home(questions) if self.is_own else np.ones(len(questions), bool)
         return self._forecast(scores, variance, awake)
 
     def left_out(self) -> Forecast:
         """Return what was expected of judged packets, without their nodes where the asker is none of these."""
+        judged = self.pool.judged
+        if not self.is_own:
+            scores, variance = self._without(judged)
+            return self._forecast(scores, variance, np.ones(len(judged), bool))
+        own = self.pool.own[judged]
+        evidence, family = self.pool.evidence, self.fitted.settings.family
+        strangers = judged[~own]
+        others = Questions(
+            fingerprints=evidence.fingerprints[strangers],
+            sketches=np.asarray(self.pool.features[strangers], np.float64) if family == "sketch" else None,
+        )
+        scores, variance = np.empty((len(judged), self.fitted.targets.shape[1])), np.empty(len(judged))
+        scores[own], variance[own] = self._without(np.searchsorted(self.pool.own_rows, judged[own]))
+        awake = np.ones(len(judged), bool)
+        if len(strangers):
+            scores[~own], variance[~own] = self._smoothed(others)
+            awake[~own] = self.pool.at_home(others)
+        return self._forecast(scores, variance, awake)
+
+    def _without(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return scores and variances of rows of the evidence that was fitted to, each left out."""
         found = self.fitted.residuals
-        if self.fitted.solution is not None:
-            places = np.empty(len(self.fitted.evidence), np.int64)
-            places[found.rows] = np.arange(len(found.rows))
-            chosen = places[self.judged]
-            predicted = found.predicted if self.pool.has_own or found.by_node is None else found.by_node
-            scores, variance = predicted[chosen], found.variance[chosen]
-        else:
-            scores, variance = left_out_near(self.fitted, self.judged, with_node=not self.pool.has_own)
-        return self._forecast(scores, variance, np.ones(len(self.judged), bool))
+        if self.fitted.solution is None:
+            return left_out_near(self.fitted, rows, with_node=not self.pool.has_own)
+        places = np.empty(len(self.fitted.evidence), np.int64)
+        places[found.rows] = np.arange(len(found.rows))
+        predicted = found.predicted if self.pool.has_own or found.by_node is None else found.by_node
+        return predicted[places[rows]], found.variance[places[rows]]
+
+    def _smoothed(self, questions: Questions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        blocks = list(self.fitted.smooth(self.pool.features_of(questions)))
+        scores = np.vstack([block.weights @ self.fitted.targets[block.rows] for block in blocks])
+        return scores, np.concatenate([block.variance for block in blocks])
 
     def _forecast(
         self, scores: NDArray[np.float64], variance: NDArray[np.float64], awake: NDArray[np.bool_]
@@ -141,25 +159,27 @@ class _Usual:
 
     def forecast(self, questions: Questions) -> Forecast:
         """Return the same for all."""
-        own = np.full(len(questions), self.pool.has_own)
-        return self._forecast(np.zeros((len(questions), self.pool.targets.shape[1])), np.zeros(len(own)), own)
+        count = len(questions)
+        without = np.zeros((count, self.pool.targets.shape[1]))
+        return self._forecast(without, np.zeros(count), np.zeros(count, bool))
 
     def left_out(self) -> Forecast:
         """Return the usual outcome without each judged packet."""
         judged = self.pool.judged
-        return self._forecast(
-            self.pool.targets[judged], self.pool.weights[judged], np.full(len(judged), self.pool.has_own)
-        )
+        return self._forecast(self.pool.targets[judged], self.pool.weights[judged], self.pool.own[judged])
 
     def _forecast(self, without: NDArray[np.float64], weight: NDArray[np.float64], own: NDArray[np.bool_]) -> Forecast:
-        """Return the usual outcome without a packet of these targets (q, c) and weights (q,) for each question."""
+        """Return the usual outcome for each question without a packet of these targets (q, c) and weights (q,).
+
+        ``own`` (q,) says which of these packets are the asker's.
+        """
         pool = self.pool
         weights, targets = pool.weights, pool.targets
         rest = np.maximum(weights.sum() - weight, 1e-9)[:, None]
         usual = (weights @ targets - weight[:, None] * without) / rest
-        mine = weights * pool.own
-        total = np.maximum(mine.sum() - weight, 0)[:, None] * own[:, None]
-        sums = (mine @ targets - weight[:, None] * without) * own[:, None]
+        mine = weights * pool.own * pool.has_own
+        total = np.maximum(mine.sum() - weight * own, 0)[:, None]
+        sums = mine @ targets - (weight * own)[:, None] * without
         values = (sums + USUAL_RECORDS * usual) / (total + USUAL_RECORDS)
         awake = np.ones(len(values), bool)
         if pool.evidence.levels:

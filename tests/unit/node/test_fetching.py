@@ -10,7 +10,7 @@ import pytest
 
 from fingerpost.limits import BAD_SIGNATURES_MAX
 from fingerpost.node.asking import locate
-from fingerpost.node.engine import Emitted
+from fingerpost.node.emission import Emitted
 from fingerpost.node.events import Fetched, HolderOmits
 from fingerpost.node.inventory import Shelf
 from fingerpost.node.wire import Offer, WantCells, decode_message, encode_message

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fingerpost.ids import PublicKey
-from fingerpost.node.emission import observation
-from fingerpost.node.engine import Emitted, Engine
+from fingerpost.node.emission import Emitted, observation
+from fingerpost.node.engine import Engine
 from fingerpost.node.events import Event
 from fingerpost.node.peers import Holder
 from fingerpost.packet import Signer, packet_ids

@@ -24,6 +24,7 @@ from fingerpost.errors import (
     UsageError,
 )
 from fingerpost.ids import from_hex
+from fingerpost.node.asking import as_mode
 from fingerpost.node.config import NodeConfig
 from fingerpost.node.daemon.messages import (
     ARROW,
@@ -38,6 +39,7 @@ from fingerpost.node.daemon.messages import (
     EmitOptions,
     Explain,
     Find,
+    Forget,
     ReceiptOf,
     columns_of_arrow,
     columns_of_rows,
@@ -47,7 +49,8 @@ from fingerpost.node.daemon.messages import (
 )
 from fingerpost.node.daemon.meters import CONTENT_TYPE, Meters
 from fingerpost.node.daemon.server import Request, Response
-from fingerpost.node.runtime import AsyncNode, as_mode
+from fingerpost.node.explaining import explained
+from fingerpost.node.runtime import AsyncNode
 from fingerpost.node.status import NodeStatus, PeerStatus
 from fingerpost.synthesis import Answer
 from fingerpost.synthesis.answer_reading import read_answer
@@ -108,6 +111,7 @@ class ControlApi:
             "/v1/ask": ("POST", self._ask),
             "/v1/confirm": ("POST", self._confirm),
             "/v1/receipt": ("POST", self._receipt),
+            "/v1/forget": ("POST", self._forget),
             "/v1/packets": ("POST", self._packets),
             "/v1/synchronise": ("POST", self._synchronise),
             "/v1/stop": ("POST", self._end),
@@ -167,10 +171,10 @@ class ControlApi:
 
     async def _explain(self, request: Request) -> Response:
         named = read_message(request.body, Explain).node_id
-        return _document(await self._node.explain(from_hex(named, size=32, what="a node id")))
+        return _document(await explained(self._node, from_hex(named, size=32, what="a node id")))
 
     async def _graph(self, _request: Request) -> Response:
-        return _document(await self._node.graph())
+        return _document(await explained(self._node, None))
 
     async def _emit(self, request: Request) -> Response:
         if _is_arrow(request):
@@ -182,7 +186,9 @@ class ControlApi:
         self._require_template(options.template_id)
         _require_few(columns)
         async with self._changing:
-            emission = await self._node.emit_table(columns, skip_bad_rows=options.skip_bad_rows)
+            emission = await self._node.emit_table(
+                columns, skip_bad_rows=options.skip_bad_rows, subject_column=options.subject_column or None
+            )
         problems = [msgspec.to_builtins(problem) for problem in emission.problems]
         return _document(
             {
@@ -231,6 +237,13 @@ class ControlApi:
             answers += await self._node.ask_table(part)
             await asyncio.sleep(0)
         return answers
+
+    async def _forget(self, request: Request) -> Response:
+        message = read_message(request.body, Forget)
+        self._require_template(message.template_id)
+        async with self._changing:
+            forgotten = await self._node.forget(message.subject)
+        return _document(msgspec.to_builtins(forgotten))
 
     async def _confirm(self, request: Request) -> Response:
         message = read_message(request.body, Confirm)

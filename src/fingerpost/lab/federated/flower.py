@@ -1,0 +1,167 @@
+"""Flower's own strategies, unmodified, in one process (needs the ``lab`` extra, flwr 1.41).
+
+A small ``Grid`` hands every message of a strategy to a Python function instead of a network. Models travel as float32,
+as they would from any deep learning library; bytes are those of the protobuf messages that Flower would send.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from fingerpost.errors import UsageError
+from fingerpost.lab.federated.clients import Plan, Shard, Trained, occupied
+from fingerpost.lab.federated.network import train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+PROXIMAL_MU = 0.1
+TRIMMED_SHARE = 0.2
+SERVER_RATE = 0.03  # of FedAdam: the step on a logarithmic scale that does best on other seeds than those reported
+SERVER_MOMENTUM = 0.9
+
+STRATEGIES = ("fedavg", "fedavgm", "fedadam", "fedprox", "krum", "multi-krum", "median", "trimmed-mean")
+
+
+def run_flower(name: str, shards: Sequence[Shard], plan: Plan) -> Trained:
+    """Return what a strategy of Flower, one of ``STRATEGIES``, trains on these clients.
+
+    Raises ``UsageError`` (``lab-arm``) for a name that is none.
+    """
+    _quieten()
+    from flwr.app import Message, MetricRecord, RecordDict
+
+    clients = occupied(shards)
+    mu = PROXIMAL_MU if name == "fedprox" else 0.0
+
+    def answer(message: Any) -> Any:
+        client, turn = message.metadata.dst_node_id - 1, int(message.content["config"]["server-round"])
+        if message.metadata.message_type != "train" or client not in plan.present(len(clients), turn):
+            return None
+        start = [part.astype("float64") for part in message.content["arrays"].to_numpy_ndarrays()]
+        shard = clients[client]
+        trained, _ = train(
+            plan.network,
+            start,
+            shard.rows,
+            shard.codes,
+            training=plan.training,
+            chance=plan.chance(turn, client),
+            adjust=_pull_back(start, mu) if mu else None,
+        )
+        content = {"arrays": _record(trained), "metrics": MetricRecord({"num-examples": len(shard.rows)})}
+        return Message(RecordDict(content), reply_to=message)
+
+    grid = _grid(len(clients), answer)
+    initial = _record(plan.network.start(plan.seed))
+    result = _strategy(name, clients=len(clients), plan=plan).start(
+        grid=grid, initial_arrays=initial, num_rounds=plan.rounds
+    )
+    final = [part.astype("float64") for part in result.arrays.to_numpy_ndarrays()]
+    return Trained(parameters=final, bytes_down=grid.bytes_down, bytes_up=grid.bytes_up)
+
+
+def _strategy(name: str, *, clients: int, plan: Plan) -> Any:
+    from flwr.serverapp import strategy
+
+    common: dict[str, Any] = {"fraction_evaluate": 0.0, "min_train_nodes": 1, "min_available_nodes": 1}
+    liars = min(plan.liars, max(0, (clients - 3) // 2))  # Krum asks for 2 f + 2 < n (Blanchard et al. 2017)
+    match name:
+        case "fedavg":
+            return strategy.FedAvg(**common)
+        case "fedavgm":
+            return strategy.FedAvgM(**common, server_momentum=SERVER_MOMENTUM)
+        case "fedadam":
+            return strategy.FedAdam(**common, eta=SERVER_RATE, tau=1e-3)
+        case "fedprox":
+            return strategy.FedProx(**common, proximal_mu=PROXIMAL_MU)
+        case "krum":
+            return strategy.Krum(**common, num_malicious_nodes=liars)
+        case "multi-krum":
+            return strategy.MultiKrum(
+                **common, num_malicious_nodes=liars, num_nodes_to_select=max(1, clients - plan.liars)
+            )
+        case "median":
+            return strategy.FedMedian(**common)
+        case "trimmed-mean":
+            return strategy.FedTrimmedAvg(**common, beta=max(TRIMMED_SHARE, min(0.45, plan.liars / clients)))
+    raise UsageError("lab-arm", f"Flower has no strategy {name!r} here", hint=f"there are {', '.join(STRATEGIES)}")
+
+
+def _pull_back(
+    start: Sequence[NDArray[np.float64]], mu: float
+) -> Callable[[list[NDArray[np.float64]], list[NDArray[np.float64]], NDArray[np.int64]], None]:
+    """Return FedProx's term (Li et al. 2020, equation 2): the gradient of mu / 2 |w - start|^2."""
+
+    def adjust(
+        parameters: list[NDArray[np.float64]], gradient: list[NDArray[np.float64]], _: NDArray[np.int64]
+    ) -> None:
+        for slope, part, origin in zip(gradient, parameters, start, strict=True):
+            slope += mu * (part - origin)
+
+    return adjust
+
+
+def _record(parameters: Sequence[NDArray[np.float64]]) -> Any:
+    from flwr.app import ArrayRecord
+
+    return ArrayRecord([part.astype("float32") for part in parameters])
+
+
+def _quieten() -> None:
+    """Keep Flower from reporting its use and from printing every round; give its messages the identity they ask for."""
+    os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+    from flwr.supercore.task_identity import TaskIdentity
+
+    logging.getLogger("flwr").setLevel(logging.ERROR)  # after the import, which sets it itself
+
+    TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
+
+
+def _grid(nodes: int, answer: Callable[[Any], Any]) -> Any:
+    from flwr.app import Message
+    from flwr.common.serde import message_to_proto
+    from flwr.serverapp import Grid
+
+    class InProcess(Grid):
+        """Delivers each message to ``answer`` and counts the bytes that would have travelled."""
+
+        def __init__(self) -> None:
+            self.bytes_down = self.bytes_up = 0
+            self._run: Any = None
+
+        def set_run(self, run: Any) -> None:
+            self._run = run
+
+        @property
+        def run(self) -> Any:
+            return self._run
+
+        def get_node_ids(self) -> list[int]:
+            return list(range(1, nodes + 1))
+
+        def create_message(self, content: Any, message_type: str, dst_node_id: int, *_: Any, **__: Any) -> Any:
+            return Message(content, dst_node_id, message_type)
+
+        def push_messages(self, _: Any) -> Any:
+            raise UsageError("lab-arm", "this grid answers at once")
+
+        def pull_messages(self, _: Any) -> Any:
+            raise UsageError("lab-arm", "this grid answers at once")
+
+        def send_and_receive(self, messages: Any, **_: Any) -> list[Any]:
+            replies = []
+            for message in sorted(messages, key=lambda each: each.metadata.dst_node_id):  # Flower shuffles its nodes
+                self.bytes_down += message_to_proto(message).ByteSize()
+                reply = answer(message)
+                if reply is not None:
+                    self.bytes_up += message_to_proto(reply).ByteSize()
+                    replies.append(reply)
+            return replies
+
+    return InProcess()
