@@ -78,9 +78,6 @@ robustness: $(VENV)/.ready  ## measure answers under attack, under drift and bes
 network: $(VENV)/.ready  ## measure real processes on loopback and write bench/results/network.json (QUICK=1: short form)
 	@for script in $(call scripts_of,network); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
 
-privacy: $(VENV)/.ready  ## attack our own packets and write bench/results/privacy.json (QUICK=1: short form)
-	@for script in $(call scripts_of,privacy); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
-
 docs: $(VENV)/.ready  ## renew the pages of docs/reference that are generated from the code
 	@$(BIN)/python -m fingerpost.cli.reference > docs/reference/cli.md
 	@$(BIN)/python -m tools.errors_reference

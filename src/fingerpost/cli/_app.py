@@ -18,6 +18,7 @@ from fingerpost.cli import (
     keys,
     node,
     packet,
+    peers,
     privacy,
     sim,
     store,
@@ -109,6 +110,11 @@ _node.command("status")(node.status)
 _node.command("peers")(node.peers)
 _node.command("stop")(node.stop)
 app.add_typer(_node, name="node")
+
+_peers = new_group("See whom this node believes, and why.")
+_peers.command("explain")(peers.explain)
+_peers.command("graph")(peers.graph)
+app.add_typer(_peers, name="peers")
 
 _privacy = new_group("See what was released under differential privacy, and what is left to spend.")
 _privacy.command("budget")(privacy.budget)

@@ -67,6 +67,14 @@ class AnyNode(Protocol):
         """Return the evidence of an answer."""
         ...
 
+    def explain(self, node: bytes) -> dict[str, Any]:
+        """Return why a node was hired or refused."""
+        ...
+
+    def graph(self) -> dict[str, Any]:
+        """Return who agrees with whom."""
+        ...
+
     def find_packets(self, ids: Sequence[str]) -> Any:
         """Return the live packets with these ids."""
         ...

@@ -74,3 +74,14 @@ def hiring(evidence: Evidence, *, asker: bytes, alpha: float) -> Hiring:
         for node, name in enumerate(names)
     )
     return Hiring(rule="agreement", anchored=False, alpha=alpha, unvetted=True, verdicts=verdicts)
+
+
+def camp_order(matrix: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the nodes in an order that puts those side by side who agree: along the two leading eigenvectors."""
+    between = np.nan_to_num(matrix, nan=0.0)
+    if len(between) < NODES_MIN:
+        return np.arange(len(between))
+    np.fill_diagonal(between, 0)
+    vectors = np.linalg.eigh((between + between.T) / 2)[1]
+    first = vectors[:, -1] * np.sign(vectors[:, -1].sum() or 1.0)
+    return np.argsort(np.arctan2(vectors[:, -2], first), kind="stable").astype(np.int64)

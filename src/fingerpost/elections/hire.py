@@ -21,7 +21,7 @@ from fingerpost.elections._view import View
 from fingerpost.elections.claims import Coding
 from fingerpost.elections.hiring import ALPHA, Hiring, Verdict
 from fingerpost.elections.ridge import Expectation, Sums, fit
-from fingerpost.elections.threshold import group_share, passing
+from fingerpost.elections.threshold import group_share, passing, series_part
 from fingerpost.elections.usefulness import misleads
 
 if TYPE_CHECKING:
@@ -38,12 +38,27 @@ GROWTH = 1.1  # of the packets that the model was made of before it is made anew
 COVERAGE_MIN = 0.7  # of the outcome levels, counted by the entropy of the asker's own outcomes, for the truth null
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Weights:
+    """What each packet ``rows`` (k,) of one node did to its e-value: the logarithm of its factor.
+
+    ``expected`` is the probability of the claim by the latest model, ``usual`` what it would be without its situation.
+    """
+
+    rows: NDArray[np.int64]
+    logs: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    usual: NDArray[np.float64]
+    familiar: NDArray[np.bool_]
+
+
 @dataclass(slots=True)
 class _Node:
     share: float  # of the error budget
     wealth: NDArray[np.float64]  # log e-values (t,), mixed over the rounds so far
     latest: NDArray[np.float64]  # log e-values (t,) by the latest model
     doubted: NDArray[np.float64]  # the same, half of the wealth being bet on each claim
+    bets: int = 0  # models that had their part of the wealth
     familiar: int = 0
     round: int = 0  # in which it was hired, 0 if it was not
 
@@ -93,6 +108,22 @@ class Elector:
         self._read.update(view.packet_ids)
         return self._hiring(view)
 
+    def weights(self, evidence: Evidence, node: bytes) -> Weights | None:
+        """Return what the packets of one node say for and against it by the latest model; None without a model."""
+        view = View.of(evidence, self._asker)
+        if self._model is None or node not in view.names or node == self._asker:
+            return None
+        expectation, rows = self._model.expectation, view.peer_rows
+        probabilities, familiar = expectation.look(evidence, rows, self._coding)
+        sight = evalues.sight_of(probabilities, familiar, usual=expectation.usual, null=self._kind)
+        shares = self._coding.shares(evidence, rows)
+        nothing = evalues.Told.nothing(len(view.names), self._coding.levels)
+        logs = evalues.log_factors(sight, shares, view.peer_nodes, before=nothing).min(axis=0)
+        own = np.flatnonzero(view.peer_nodes == view.names.index(node))
+        expected = (shares * probabilities).sum(axis=1)
+        usual = shares @ (probabilities[familiar].mean(axis=0) if familiar.any() else expectation.usual)
+        return Weights(rows=rows[own], logs=logs[own], expected=expected[own], usual=usual[own], familiar=familiar[own])
+
     @property
     def _kind(self) -> Null:
         return self._null or "dependence"
@@ -101,12 +132,14 @@ class Elector:
         """Give nodes never seen before their shares of the error budget."""
         newcomers = [name for name in view.peers if name not in self._nodes]
         kinds = 2 if self._null == "truth" else 1
-        start = -math.inf if self._model is None else _log_share(self._rounds)
+        bets = 0 if self._model is None else 1  # The latest model reads its claims as they come.
+        start = _log_share(1) if bets else -math.inf
         for name in newcomers:
             self._nodes[name] = _Node(
                 share=group_share(self._groups, len(newcomers)),
                 wealth=np.full(kinds, start),
                 latest=np.zeros(kinds),
+                bets=bets,
                 doubted=np.zeros(kinds),
             )
         self._groups += bool(newcomers)
@@ -140,7 +173,8 @@ class Elector:
                 continue
             known.latest, known.doubted, known.familiar = found[:, node], doubted[:, node], int(told.counts[node])
             if not known.round:
-                known.wealth = np.logaddexp(known.wealth, _log_share(self._rounds) + found[:, node])
+                known.bets += 1
+                known.wealth = np.logaddexp(known.wealth, _log_share(known.bets) + found[:, node])
         self._model = _Model(
             expectation=expectation,
             packets=packets,
@@ -249,8 +283,8 @@ def rule_for(evidence: Evidence, own: NDArray[np.int64], *, actions: int) -> Nul
 
 
 def _log_share(number: int) -> float:
-    """Return the logarithm of the part of its wealth that a node bets on the model of round ``number``, from 1.
+    """Return the logarithm of the part of its wealth that a node bets on the ``number``-th model, from 1.
 
-    The parts 1 / (k (k + 1)) of all rounds sum to one, so that the mixture is an e-value however many there are.
+    The parts of all rounds sum to one, so that the mixture is an e-value however many there are.
     """
-    return -math.log(number * (number + 1))
+    return math.log(series_part(number - 1))

@@ -1,7 +1,8 @@
 """How much evidence is enough: an online rule that keeps the share of false discoveries at most alpha.
 
-Every node gets a share of the error budget when it is first seen, before its claims are read: the b-th group of
-newcomers (b = 0, 1, …) has 1 / ((b + 1)(b + 2)) in all, its members alike, so that shares never sum to more than one.
+Every node gets a share of the error budget when it is first seen, before its claims are read: the first
+group of newcomers has three quarters in all, the b-th after it a quarter of 1 / (b (b + 1)), its members alike, so that
+shares never sum to more than one.
 A node may be hired as soon as its e-value reaches 1 / (alpha share r), r being the number of nodes hired then, itself
 included. Whatever depends on whatever, the false discovery rate is at most alpha at any time: the false hire of node j
 adds at most 1 / r to the proportion, and happens only if its e-value is at least 1 / (alpha share r), so its
@@ -19,9 +20,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+FIRST_PART = 0.75
+FEW_BESIDE = 4
+
+
 def group_share(group: int, members: int) -> float:
     """Return the share of the error budget of each of ``members`` nodes that came as the ``group``-th group, from 0."""
-    return 1 / ((group + 1) * (group + 2) * members)
+    return series_part(group) / members
+
+
+def series_part(place: int) -> float:
+    """Return the ``place``-th part, from 0, of a whole that endlessly many parts share: the first counts most."""
+    return FIRST_PART if place == 0 else (1 - FIRST_PART) / (place * (place + 1))
 
 
 def passing(
@@ -30,7 +40,7 @@ def passing(
     """Return which candidates may be hired now, best first, ``hired`` nodes having been hired before.
 
     Of those that pass together only the better half is taken where half of them would pass as well: the model that
-    they improve then judges the others.
+    they improve then judges the others. When they are few beside those hired before, all are taken.
     """
     surplus = log_values + np.log(shares) + np.log(alpha)
     order = np.argsort(-surplus, kind="stable")
@@ -39,5 +49,5 @@ def passing(
     if not len(sizes):
         return np.zeros(0, np.int64)
     most = int(sizes[-1])
-    half = (most + 1) // 2
+    half = most if most * FEW_BESIDE <= hired else (most + 1) // 2
     return order[: half if enough[half - 1] else most]

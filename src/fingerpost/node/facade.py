@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fingerpost.ids import NodeId, PublicKey
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.asking import Mode
+from fingerpost.node.explaining import explained
 from fingerpost.node.network import Reach
 from fingerpost.node.reports import Confirmation, Emission
 from fingerpost.node.runtime import AsyncNode
@@ -162,6 +163,14 @@ class Node:
     def find_packets(self, ids: Sequence[str]) -> npt.NDArray[np.void]:
         """Return the live packets with these ids (64 hex digits each), in their order, without those not here."""
         return _run(self._node.find_packets(ids))
+
+    def explain(self, node: bytes) -> dict[str, Any]:
+        """Return why a node was hired or refused, as plain values."""
+        return _run(explained(self._node, node))
+
+    def graph(self) -> dict[str, Any]:
+        """Return who agrees with whom, as plain values."""
+        return _run(explained(self._node, None))
 
     def synchronise(self) -> int:
         """Fetch every packet that the network holds for the template; return how many were new here."""

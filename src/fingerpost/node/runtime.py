@@ -1,7 +1,6 @@
 """The running node: it owns the clock, the home directory and the carrier, and lets the engine decide.
 
-``AsyncNode`` lives on an event loop of the caller's. ``Node`` is the same for synchronous code: its work runs on one
-background loop that all nodes of the process share.
+``AsyncNode`` lives on an event loop of the caller's; ``fingerpost.node.facade`` has the same for synchronous code.
 """
 
 from __future__ import annotations
@@ -54,6 +53,7 @@ from fingerpost.template import RowProblem, Template
 
 if TYPE_CHECKING:
     from fingerpost.synthesis import Answer
+    from fingerpost.synthesis.evidence import Evidence
     from fingerpost.synthesis.receipt import Receipt
 
 ANSWER_SECONDS_MAX = 10.0
@@ -315,6 +315,10 @@ class AsyncNode:
             unsettled=self._engine.unsettled(),
             connected=None if self._connection is None else self._connection.connected(),
         )
+
+    def evidence(self) -> Evidence:
+        """Return the live packets as columns."""
+        return self._engine.evidence(self._template.template_id, now=self._clock.now())
 
     async def tend(self) -> None:
         """Drop what is expired, and rewrite the store when dead bytes have been in it for long enough."""

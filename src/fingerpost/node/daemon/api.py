@@ -23,6 +23,7 @@ from fingerpost.errors import (
     StoreError,
     UsageError,
 )
+from fingerpost.ids import from_hex
 from fingerpost.node.asking import as_mode
 from fingerpost.node.config import NodeConfig
 from fingerpost.node.daemon.messages import (
@@ -37,6 +38,7 @@ from fingerpost.node.daemon.messages import (
     Confirm,
     Emit,
     EmitOptions,
+    Explain,
     Find,
     Forget,
     ReceiptOf,
@@ -48,6 +50,7 @@ from fingerpost.node.daemon.messages import (
 )
 from fingerpost.node.daemon.meters import CONTENT_TYPE, Meters
 from fingerpost.node.daemon.server import Request, Response
+from fingerpost.node.explaining import explained
 from fingerpost.node.runtime import AsyncNode
 from fingerpost.node.status import NodeStatus, PeerStatus
 from fingerpost.synthesis import Answer
@@ -103,6 +106,8 @@ class ControlApi:
         self._verbs: dict[str, tuple[str, Callable[[Request], Awaitable[Response]]]] = {
             "/v1/status": ("GET", self._status),
             "/v1/peers": ("GET", self._peers),
+            "/v1/peers/explain": ("POST", self._explain),
+            "/v1/peers/graph": ("GET", self._graph),
             "/v1/emit": ("POST", self._emit),
             "/v1/ask": ("POST", self._ask),
             "/v1/audit": ("POST", self._audit),
@@ -165,6 +170,13 @@ class ControlApi:
     async def _peers(self, _request: Request) -> Response:
         status = await self._node.status(look_up=True)
         return _document({"peers": [self._peer_document(peer) for peer in status.peers]})
+
+    async def _explain(self, request: Request) -> Response:
+        named = read_message(request.body, Explain).node_id
+        return _document(await explained(self._node, from_hex(named, size=32, what="a node id")))
+
+    async def _graph(self, _request: Request) -> Response:
+        return _document(await explained(self._node, None))
 
     async def _emit(self, request: Request) -> Response:
         if _is_arrow(request):

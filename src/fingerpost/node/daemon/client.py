@@ -223,6 +223,14 @@ class RemoteNode:
         ]
         return np.frombuffer(b"".join(parts), PACKET_DTYPE)
 
+    def explain(self, node: bytes) -> dict[str, Any]:
+        """Return why a node was hired or refused, as plain values."""
+        return self._client.post("/v1/peers/explain", {"node_id": node.hex()})
+
+    def graph(self) -> dict[str, Any]:
+        """Return who agrees with whom, as plain values."""
+        return self._client.get("/v1/peers/graph")
+
     def synchronise(self) -> int:
         """Fetch every packet that the network holds for the template; return how many were new there."""
         return int(self._client.post("/v1/synchronise", {})["new"])

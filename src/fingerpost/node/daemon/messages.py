@@ -83,6 +83,12 @@ class Confirm(ReceiptOf, frozen=True, kw_only=True, forbid_unknown_fields=True):
     row: dict[str, Any]
 
 
+class Explain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A node by its id (64 hex digits)."""
+
+    node_id: str
+
+
 class Find(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Packets by their ids (64 hex digits each)."""
 
