@@ -10,7 +10,7 @@ from fingerpost.cli._output import Column, Output
 from fingerpost.cli._packet_view import packet_document, packet_fields
 from fingerpost.cli._words import count_text, size_text
 from fingerpost.limits import BATCH_PACKETS_MAX
-from fingerpost.node.release import is_release
+from fingerpost.node.emission import is_release
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

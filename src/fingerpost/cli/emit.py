@@ -165,8 +165,8 @@ def _preview(template: "Template", table: "Table", place: "Home") -> "EmissionVi
     from fingerpost.cli._emission_view import EmissionView
     from fingerpost.fingerprint import Fingerprinter
     from fingerpost.node.consortium import RingFile
-    from fingerpost.node.emission import build_packets, observations_of_table
-    from fingerpost.node.release import is_release, noisy_packets
+    from fingerpost.node.emission import build_packets, is_release, observations_of_table
+    from fingerpost.node.release import noisy_packets
     from fingerpost.packet import decode
     from fingerpost.privacy.seal import KEY_SIZE_BYTES, Seals, passing_ring
 

@@ -14,12 +14,11 @@ from fingerpost.elections.audit import rank_doubts
 from fingerpost.errors import RecordError, UsageError
 from fingerpost.fingerprint import Fingerprinter, likely_cells
 from fingerpost.limits import PROBES_DEFAULT
-from fingerpost.node.emission import Observations
+from fingerpost.node.emission import Observations, is_release
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Fetched
 from fingerpost.node.knowledge import Panel
 from fingerpost.node.learning import Learning
-from fingerpost.node.release import is_release
 from fingerpost.ports import day_of
 from fingerpost.synthesis import Answer, Calculation, CountsEvidence, CountsSynthesizer, Evidence, Query
 from fingerpost.synthesis.answer import Gathering

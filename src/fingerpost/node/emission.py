@@ -34,6 +34,7 @@ from fingerpost.template import (
 NONCE_SIZE_BYTES = 16
 PROFILES_EMITTED = (Profile.OPEN, Profile.CONSORTIUM, Profile.DP_AGGREGATE)
 CONFIDENCE_UNIT = 255
+RELEASING = frozenset({Profile.DP_AGGREGATE})
 
 Packets = npt.NDArray[np.void]
 Rows = npt.NDArray[np.intp]
@@ -172,6 +173,11 @@ def require_emittable(template: Template) -> None:
             f"the template {template.name!r} asks for the profile {profile_name(template.profile)}",
             hint=f"this version emits under the profiles {names} only; nothing was written",
         )
+
+
+def is_release(template: Template) -> bool:
+    """Say whether records of a template leave as releases of many, with noise."""
+    return template.profile in RELEASING
 
 
 def require_single(template: Template) -> None:

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from fingerpost.store.base import PacketStore
 
 Packets = npt.NDArray[np.void]
-RELEASING: Final = frozenset({Profile.DP_AGGREGATE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,11 +268,6 @@ def _subjects_needed(template: Template) -> UsageError:
         f"under the profile {profile_name(template.profile)} each subject counts once, so a column has to name it",
         hint="say which column says whom a row is about: --subject-column COL (it never leaves this node)",
     )
-
-
-def is_release(template: Template) -> bool:
-    """Say whether records of a template leave as releases of many, with noise."""
-    return template.profile in RELEASING
 
 
 def require_known(ledger: Ledger, packets: Packets, *, emitter: bytes, asked: int, answered: int) -> int:

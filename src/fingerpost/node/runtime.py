@@ -26,6 +26,7 @@ from fingerpost.node.connection import Connection
 from fingerpost.node.emission import (
     Observations,
     first_problem,
+    is_release,
     observation,
     observations_of_table,
     require_emittable,
@@ -39,7 +40,7 @@ from fingerpost.node.groups import GroupStatus
 from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
-from fingerpost.node.release import Shell, is_release, open_shell
+from fingerpost.node.release import Shell, open_shell
 from fingerpost.node.reports import Confirmation, Emission, emission_of
 from fingerpost.node.status import NodeStatus, read_status
 from fingerpost.node.subject_book import Forgotten

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fingerpost.errors import UsageError
 from fingerpost.lab.federated.clients import Plan, Shard, Trained
 from fingerpost.lab.federated.flower import STRATEGIES, run_flower
+from fingerpost.lab.federated.further import run_eight_bits, run_fedma, run_top_k
 from fingerpost.lab.federated.own import run_asynchronous, run_fltrust, run_gossip, run_moon, run_scaffold
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ _OWN: dict[str, Callable[[Sequence[Shard], Plan], Trained]] = {
     "moon": run_moon,
     "gossip": run_gossip,
     "asynchronous": run_asynchronous,
+    "fedma": run_fedma,
+    "top-k": run_top_k,
+    "eight-bits": run_eight_bits,
 }
 FEDERATED_ARMS = (*STRATEGIES, *_OWN, "fltrust")
 ROBUST_ARMS = ("krum", "multi-krum", "median", "trimmed-mean", "fltrust")
