@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from fingerpost.ids import NodeId, PublicKey
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.asking import Mode
-from fingerpost.node.explaining import explained
 from fingerpost.node.network import Reach
 from fingerpost.node.reports import Confirmation, Emission
 from fingerpost.node.runtime import AsyncNode
@@ -166,11 +165,11 @@ class Node:
 
     def explain(self, node: bytes) -> dict[str, Any]:
         """Return why a node was hired or refused, as plain values."""
-        return _run(explained(self._node, node))
+        return _run(self._node.explain(node))
 
     def graph(self) -> dict[str, Any]:
         """Return who agrees with whom, as plain values."""
-        return _run(explained(self._node, None))
+        return _run(self._node.graph())
 
     def synchronise(self) -> int:
         """Fetch every packet that the network holds for the template; return how many were new here."""

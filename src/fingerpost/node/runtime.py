@@ -9,12 +9,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fingerpost.carrier.base import Address
+from fingerpost.elections import explain
 from fingerpost.errors import NetworkError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
@@ -320,6 +321,14 @@ class AsyncNode:
     def evidence(self) -> Evidence:
         """Return the live packets as columns."""
         return self._engine.evidence(self._template.template_id, now=self._clock.now())
+
+    async def explain(self, node: bytes) -> dict[str, Any]:
+        """Return why the node with this id was hired or refused, as plain values."""
+        return explain.explain(self.evidence(), self._template, asker=self.node_id, node=node)
+
+    async def graph(self) -> dict[str, Any]:
+        """Return who agrees with whom, as plain values."""
+        return explain.graph(self.evidence(), self._template, asker=self.node_id)
 
     async def tend(self) -> None:
         """Drop what is expired, and rewrite the store when dead bytes have been in it for long enough."""

@@ -50,7 +50,6 @@ from fingerpost.node.daemon.messages import (
 )
 from fingerpost.node.daemon.meters import CONTENT_TYPE, Meters
 from fingerpost.node.daemon.server import Request, Response
-from fingerpost.node.explaining import explained
 from fingerpost.node.runtime import AsyncNode
 from fingerpost.node.status import NodeStatus, PeerStatus
 from fingerpost.synthesis import Answer
@@ -173,10 +172,10 @@ class ControlApi:
 
     async def _explain(self, request: Request) -> Response:
         named = read_message(request.body, Explain).node_id
-        return _document(await explained(self._node, from_hex(named, size=32, what="a node id")))
+        return _document(await self._node.explain(from_hex(named, size=32, what="a node id")))
 
     async def _graph(self, _request: Request) -> Response:
-        return _document(await explained(self._node, None))
+        return _document(await self._node.graph())
 
     async def _emit(self, request: Request) -> Response:
         if _is_arrow(request):
