@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fingerpost import __version__
-from fingerpost.cli import ask, codebook, confirm, demo, emit, keys, node, packet, sim, store, template, verify
+from fingerpost.cli import ask, assess, codebook, confirm, demo, emit, keys, node, packet, sim, store, template, verify
 
 typer.core.HAS_RICH = False  # Help is plain text here; typer would load rich all the same, to escape brackets in it.
 
@@ -70,6 +70,7 @@ _template.command("show")(template.show)
 _template.command("codebook")(codebook.codebook)
 app.add_typer(_template, name="template")
 
+app.command("assess")(assess.assess)
 app.command("demo")(demo.demo)
 app.command("emit")(emit.emit)
 app.command("ask")(ask.ask)
