@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-pytest.importorskip("sklearn")
-pytest.importorskip("flwr")
-
 from fingerpost.errors import FingerpostError
 from fingerpost.lab.assess.features import draft_template, encode_all, raw_features
 from fingerpost.lab.assess.table import AssessedTable, read_assessed
@@ -70,7 +67,7 @@ REFUSED = {
     "a numeric outcome": (_rows(str, lambda row: str(row * 1.5)), "assess-outcome-number"),
     "an outcome that names rows": (_rows(str, lambda row: f"case {row}"), "assess-outcome-levels"),
     "too few rows": ("x,site,happened\n" + "1,a,y\n2,b,n\n" * 8, "assess-few-rows"),
-    "names twice": (_rows().replace("odd", "x"), "table-column-twice"),
+    "names twice": (_rows().replace("odd", "x"), "table-header"),
     "ragged rows": (_rows() + "1,2\n", "table-ragged"),
     "only constants": ("x,happened\n" + "1,y\n1,n\n" * 40, "assess-no-field"),
 }

@@ -42,6 +42,8 @@ def html_of(report: Mapping[str, Any]) -> str:
         _arms(report["arms"]),
         "<h2>When nodes differ</h2>",
         _penalties(modes["non_iid"]),
+        "<p>Pooled packets, pooled neighbours, pooled statistics and central rows do not depend on who has which rows: "
+        "their loss is zero by construction, apart from what a calculator makes of the nodes' names.</p>",
         "<p>This does not show other ways in which nodes can differ, such as one that measures otherwise.</p>",
         "<h2>Bytes</h2>",
         _facts("Bytes of packets and of models", modes["communication"]),

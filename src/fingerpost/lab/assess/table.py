@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROWS_MIN = 40
+NUMBER_MAX = 1e25  # a template's ranges have at most 30 digits
 ROWS_OF_LEVEL_MIN = 5
 LEVELS_MAX = 50
 NUMBER_LEVELS_MAX = 10
@@ -100,7 +101,7 @@ def number_of(text: str) -> float | None:
         number = float(text)
     except ValueError:
         return None
-    return number if np.isfinite(number) else None
+    return number if abs(number) <= NUMBER_MAX else None
 
 
 def _require(columns: dict[str, Any], name: str, role: str) -> None:
@@ -182,6 +183,10 @@ def _fields(columns: dict[str, list[Any]], notes: list[str]) -> dict[str, list[A
     kept: dict[str, list[Any]] = {}
     for name, cells in columns.items():
         texts = [level_of(cell) for cell in cells]
+        endless = {text for text in texts if text is not None and _is_endless(text)}
+        if endless:
+            notes.append(f"column {name!r}: numbers beyond {NUMBER_MAX:g} and infinities count as missing")
+            texts = [None if text in endless else text for text in texts]
         present = [text for text in texts if text is not None]
         distinct = set(present)
         if len(distinct) < 2:
@@ -192,9 +197,18 @@ def _fields(columns: dict[str, list[Any]], notes: list[str]) -> dict[str, list[A
             kept[name] = [None if text is None else cell for text, cell in zip(texts, cells, strict=True)]
     if not kept:
         raise TableError(
-            "assess-no-field", "no column is left that could describe a situation", hint="; ".join(notes[-5:])
+            "assess-no-field",
+            "no column is left that could describe a situation",
+            hint="; ".join(notes[-5:]) or "the table has no other column",
         )
     return kept
+
+
+def _is_endless(text: str) -> bool:
+    try:
+        return abs(float(text)) > NUMBER_MAX
+    except ValueError:
+        return False
 
 
 def _is_identifier(present: list[str], distinct: set[str]) -> bool:
