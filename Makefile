@@ -25,7 +25,7 @@ export QUICK
 export PYTHONPATH :=
 export PYTHONUTF8 := 1
 
-.PHONY: help demo test lint types floors vectors format bench accuracy network routing-scale sim-long docs lock clean
+.PHONY: help demo test lint types floors vectors format bench accuracy network robustness routing-scale sim-long docs lock clean
 
 help:  ## list these tasks
 	@sed -nE 's/^([a-z][a-z-]*):[^#]*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r task does; do \
@@ -68,6 +68,9 @@ routing-scale: $(VENV)/.ready  ## measure routing to a million nodes and write b
 
 sim-long: $(VENV)/.ready  ## simulate thousands of networks and write bench/results/sim-long.json (QUICK=1: short form)
 	@for script in $(call scripts_of,sim-long); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
+
+robustness: $(VENV)/.ready  ## measure answers under attack, under drift and beside own data (QUICK=1: short form; ARGS="--data FOLDER")
+	@for script in $(call scripts_of,robustness); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
 
 network: $(VENV)/.ready  ## measure real processes on loopback and write bench/results/network.json (QUICK=1: short form)
 	@for script in $(call scripts_of,network); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spec.vector_sources import encodings, fingerprints, packets, payloads, signatures, templates
+from spec.vector_sources import encodings, fingerprints, packets, payloads, seals, signatures, templates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ FOLDER = Path(__file__).resolve().parent / "vectors"
 SOURCES = (
     packets.FILES,
     payloads.FILES,
+    seals.FILES,
     signatures.FILES,
     templates.FILES,
     encodings.FILES,

@@ -87,11 +87,13 @@ class Place:
     ready: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, folder: Path, *, bootstrap: list[str] | None = None, more: str = "") -> Place:
+    def make(
+        cls, folder: Path, *, bootstrap: list[str] | None = None, more: str = "", template: str = TEMPLATE
+    ) -> Place:
         """Make a folder with everything but a configuration, which needs the keys of all members."""
         folder.mkdir(parents=True)
         identity = create_identity(Home(folder / "home"), entropy=SystemEntropy(), day=20_000)
-        (folder / "pumps.toml").write_text(TEMPLATE)
+        (folder / "pumps.toml").write_text(template)
         (folder / "pumps.csv").write_text("\n".join(ROWS) + "\n")
         key = identity.public_key.hex()
         return cls(folder=folder, public_key=key, members=[key], bootstrap=bootstrap or [], more=more)

@@ -17,6 +17,7 @@ from fingerpost.lab.demo import FIRST_TO_ASK, OWN_ROWS, Demo, DemoReport, rows_o
 from fingerpost.lab.exchange import Exchange, SeededEntropy
 from fingerpost.lab.heart import HOSPITALS, Patient, load_heart_template, load_patients, row_bytes
 from fingerpost.limits import PACKET_SIZE_BYTES
+from fingerpost.packet import Profile, sealed_rows
 
 PAGE = Path(__file__).parents[2] / "docs/reference/demo.md"
 
@@ -184,3 +185,19 @@ def _with_other_outcome(patient: Patient) -> Patient:
 
 def _rest(entropy: SeededEntropy, skipped: int, size: int) -> bytes:
     return entropy.read(skipped + size)[skipped:]
+
+
+def test_a_seal_changes_who_can_read_and_nothing_in_what_is_answered(exchange: Exchange) -> None:
+    template = load_heart_template(Profile.CONSORTIUM)
+    sealed = Exchange.in_memory(template, load_patients(), seed=0)
+    for hospital in HOSPITALS:
+        if hospital != FIRST_TO_ASK:
+            sealed.emit(hospital)
+    assert sealed_rows(sealed.packets(FIRST_TO_ASK)).all()
+    assert not sealed_rows(exchange.packets(FIRST_TO_ASK)).any()
+    rows = np.flatnonzero([patient.hospital == FIRST_TO_ASK for patient in sealed.patients])
+    sources = [hospital for hospital in HOSPITALS if hospital != FIRST_TO_ASK]
+    nobody = np.zeros(0, np.int64)
+    found, wanted = (one.forecast(FIRST_TO_ASK, sources, own=nobody, asked=rows) for one in (sealed, exchange))
+    assert np.abs(found - wanted).max() < 1e-9
+    sealed.close()

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.directory import regions
-from fingerpost.ids import TemplateId
-from fingerpost.node import audit, outbox, replication
+from fingerpost.ids import PublicKey, TemplateId
+from fingerpost.node import admission, audit, outbox, replication
 from fingerpost.node.engine import Engine
 from fingerpost.packet import packet_ids
 from fingerpost.sim.disk import SimulatedDisk, SimulatedStore
@@ -79,13 +79,11 @@ class WriteBehindStore(SimulatedStore):
 class WithoutOutbox(Engine):
     """Hands its packets over and keeps none of them, unless it holds their group."""
 
-    def _put_out(self, template_id: bytes, packets: Packets, now: float) -> int:
-        number = super()._put_out(template_id, packets, now)
+    def put_out(self, template_id: TemplateId, packets: Packets, *, now: float) -> int:
+        number = super().put_out(template_id, packets, now=now)
         ids = packet_ids(packets)
         held = [
-            self.group(
-                TemplateId(template_id), self._holdings.inventory(template_id).group_of(row.tobytes()) or 0
-            ).holds
+            self.group(template_id, self._holdings.inventory(template_id).group_of(row.tobytes()) or 0).holds
             for row in ids
         ]
         gone = ids[~np.array(held, np.bool_)]
@@ -179,6 +177,34 @@ def _split_without_the_union() -> Iterator[Parts]:
         yield Parts()
 
 
+@contextlib.contextmanager
+def _signatures_unchecked() -> Iterator[Parts]:
+    def believe(packets: npt.NDArray[np.void], **_: Any) -> npt.NDArray[np.bool_]:
+        return np.ones(len(packets), np.bool_)
+
+    with patch.object(admission, "verify_packets", believe):
+        yield Parts()
+
+
+class RemembersEverything(Engine):
+    """Keeps every frame that ever came."""
+
+    def receive(self, frame: bytes, *, peer: PublicKey, now: float) -> None:
+        vars(self).setdefault("came", []).append(frame)
+        super().receive(frame, peer=peer, now=now)
+
+
+@contextlib.contextmanager
+def _a_table_without_a_bound() -> Iterator[Parts]:
+    yield Parts(engine=RemembersEverything)
+
+
+@contextlib.contextmanager
+def _holders_fetch_nothing() -> Iterator[Parts]:
+    with patch.object(replication.Replication, "step", lambda *_, **__: None):
+        yield Parts()
+
+
 PLANTED: dict[str, Callable[[], contextlib.AbstractContextManager[Parts]]] = {
     "no dedup": _no_dedup,
     "acknowledge before durable": _acknowledge_before_durable,
@@ -188,6 +214,9 @@ PLANTED: dict[str, Callable[[], contextlib.AbstractContextManager[Parts]]] = {
     "let go before every holder has it": _let_go_before_haves,
     "split of a region without reading the union": _split_without_the_union,
     "packet id over the batch proof": _id_over_the_proof,
+    "signatures are not checked": _signatures_unchecked,
+    "a table without a bound": _a_table_without_a_bound,
+    "holders do not fetch what they lack": _holders_fetch_nothing,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fingerpost.sim.checkers import DurabilityChecker, SoundnessChecker
+from fingerpost.sim.checkers import DurabilityChecker, LimitsChecker, LivenessChecker, SoundnessChecker
 from fingerpost.sim.directory import EVERYBODY_IS_FOUND
 from fingerpost.sim.run import run_seed
 from fingerpost.sim.workload import INCOMPLETE, ONLY_LIARS
@@ -28,6 +28,9 @@ INVARIANTS = {
     "no outbox": {DurabilityChecker.invariant},
     "let go before every holder has it": {DurabilityChecker.invariant, ONLY_LIARS},
     "split of a region without reading the union": {EVERYBODY_IS_FOUND},
+    "signatures are not checked": {SoundnessChecker.invariant},
+    "a table without a bound": {LimitsChecker.invariant},
+    "holders do not fetch what they lack": {LivenessChecker.invariant, INCOMPLETE},
     "packet id over the batch proof": {SoundnessChecker.invariant},
 }
 

@@ -4,6 +4,7 @@ import { blake2s } from "./blake2s.mjs";
 import { Cursor, Writer, equal, fromHex, isZero, joined, require, toHex } from "./bytes.mjs";
 import { isUsableKey, sign, signatureHolds } from "./ed25519.mjs";
 import { readPayload, readPlaintext, writePayload } from "./payload.mjs";
+import { openPayload, sealKeys } from "./seal.mjs";
 
 const PACKET_SIZE = 512, BODY_SIZE = 317, PAYLOAD_SIZE = 240, PLAINTEXT_SIZE = 208, NODE_SIZE = 16, PATH_ENTRIES = 8;
 const MAGIC = new TextEncoder().encode("FP");
@@ -152,6 +153,12 @@ export const checks = {
     const fields = readPlaintext(bytes);
     if (!equal(writePayload(fields, PLAINTEXT_SIZE), bytes)) throw new Error("writing the payload gives other bytes");
     return { payload: fields };
+  },
+  "seal-keys": (input) => sealKeys(input),
+  "packet-open": ({ packet, secret }) => {
+    const bytes = fromHex(packet);
+    require(decode(bytes).payload.sealed, "seal-closed", "not sealed");
+    return { payload: openPayload(bodyOf(bytes), fromHex(secret)) };
   },
   "packet-verify": ({ packet }) => {
     verify(fromHex(packet));

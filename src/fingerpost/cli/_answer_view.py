@@ -10,7 +10,15 @@ from fingerpost.cli._words import count_text, date_text, short_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fingerpost.synthesis import ActionEstimate, Answer, LevelEstimate, NumberEstimate, PacketShare
+    from fingerpost.synthesis import (
+        ActionEstimate,
+        Answer,
+        CalculatorShare,
+        Election,
+        LevelEstimate,
+        NumberEstimate,
+        PacketShare,
+    )
 
 NODES_SHOWN_MAX = 10
 PACKETS_SHOWN_MAX = 5
@@ -33,6 +41,9 @@ def print_answer(out: Output, answer: Answer) -> None:
     if answer.packets:
         out.line()
         _print_evidence(out, answer)
+    if answer.calculation is not None:
+        out.line()
+        _print_calculation(out, answer)
     if answer.actions:
         out.line()
         _print_actions(out, answer.actions)
@@ -127,12 +138,13 @@ def _print_evidence(out: Output, answer: Answer) -> None:
     out.title("Evidence")
     records = "" if answer.records == answer.packets else f" ({count_text(answer.records, 'record')})"
     nodes = count_text(answer.node_count, "node")
-    out.facts(
-        [
-            ("rests on", f"{count_text(answer.packets, 'packet')}{records} of {nodes}"),
-            ("worth", f"{answer.effective_sample_size:.1f} independent records (effective sample size)"),
-        ]
-    )
+    facts = [
+        ("rests on", f"{count_text(answer.packets, 'packet')}{records} of {nodes}"),
+        ("worth", f"{answer.effective_sample_size:.1f} independent records (effective sample size)"),
+    ]
+    if answer.election is not None and answer.election.hired + answer.election.refused + answer.election.unknown:
+        facts.append(("other nodes", _election_text(answer.election)))
+    out.facts(facts)
     if len(answer.nodes) < 2:
         return
     columns = [Column(title="node"), Column(title="packets", align="right"), Column(title="share", align="right")]
@@ -145,6 +157,38 @@ def _print_evidence(out: Output, answer: Answer) -> None:
     out.table(columns, rows)
     if len(ordered) > NODES_SHOWN_MAX:
         out.line(f"  … and {len(ordered) - NODES_SHOWN_MAX} more")
+
+
+def _print_calculation(out: Output, answer: Answer) -> None:
+    calculation = answer.calculation
+    if calculation is None:
+        return
+    after = count_text(calculation.confirmations, "confirmed outcome")
+    out.title(f"Calculators: the estimate is mixed from these, weighed after {after}")
+    columns = [Column(title="calculator"), Column(title="weight", align="right"), Column(title="forecast")]
+    rows = [
+        [share.name, f"{share.weight:.1%}", calculator_forecast(answer, share)] for share in calculation.calculators
+    ]
+    out.table(columns, rows)
+
+
+def calculator_forecast(answer: Answer, share: CalculatorShare) -> str:
+    """Return what one calculator said, in a few words."""
+    if not share.awake:
+        return "has nothing to go on here"
+    if share.mean is not None and share.deviation is not None:
+        unit = f" {answer.number.unit}" if answer.number is not None and answer.number.unit else ""
+        return f"{share.mean:.4g}{unit}, give or take {share.deviation:.3g}"
+    place = max(range(len(share.probabilities)), key=share.probabilities.__getitem__)
+    return f"{answer.levels[place].level} ({share.probabilities[place]:.0%})"
+
+
+def _election_text(election: Election) -> str:
+    found = f"{election.hired:,} hired, {election.refused:,} refused, {election.unknown:,} unknown"
+    rule = (
+        f"by {count_text(election.own_packets, 'outcome')} of this node" if election.anchored else "by agreement only"
+    )
+    return f"{found} ({rule}{'; the unknown take part' if election.unvetted and election.unknown else ''})"
 
 
 def _print_actions(out: Output, actions: Sequence[ActionEstimate]) -> None:

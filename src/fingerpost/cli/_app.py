@@ -7,7 +7,23 @@ from typing import Annotated
 import typer
 
 from fingerpost import __version__
-from fingerpost.cli import ask, assess, codebook, confirm, demo, emit, keys, node, packet, sim, store, template, verify
+from fingerpost.cli import (
+    ask,
+    assess,
+    codebook,
+    confirm,
+    consortium,
+    demo,
+    emit,
+    forget,
+    keys,
+    node,
+    packet,
+    sim,
+    store,
+    template,
+    verify,
+)
 
 typer.core.HAS_RICH = False  # Help is plain text here; typer would load rich all the same, to escape brackets in it.
 
@@ -63,6 +79,15 @@ _keys.command("rotate")(keys.rotate)
 _keys.command("revoke")(keys.revoke)
 app.add_typer(_keys, name="keys")
 
+_consortium = new_group("Make, give out and replace the keys that the members of a consortium share.")
+_consortium.command("create")(consortium.create)
+_consortium.command("add")(consortium.add)
+_consortium.command("remove")(consortium.remove)
+_consortium.command("rotate")(consortium.rotate)
+_consortium.command("join")(consortium.join)
+_consortium.command("keys")(consortium.keys)
+app.add_typer(_consortium, name="consortium")
+
 _template = new_group("Draft, check and read templates: the schema that nodes agree on.")
 _template.command("infer")(template.infer)
 _template.command("check")(template.check)
@@ -73,6 +98,7 @@ app.add_typer(_template, name="template")
 app.command("assess")(assess.assess)
 app.command("demo")(demo.demo)
 app.command("emit")(emit.emit)
+app.command("forget")(forget.forget)
 app.command("ask")(ask.ask)
 app.command("confirm")(confirm.confirm)
 app.command("verify")(verify.verify)

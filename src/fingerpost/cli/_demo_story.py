@@ -83,7 +83,7 @@ class Story:
             f" without any server, and admit each other by public key. Packets move over {CARRIER_TITLES[carrier]}."
         )
 
-    def emissions(self, emissions: Sequence[Emission]) -> None:
+    def emissions(self, emissions: Sequence[Emission], *, is_sealed: bool) -> None:
         """Say what was emitted."""
         if self._is_silent:
             return
@@ -103,6 +103,14 @@ class Story:
             "A packet has 512 bytes: a fingerprint and a sketch of the thirteen findings, the outcome, and the"
             " emitter's signature, which up to 256 packets share. Fingerprints of similar patients are similar. Once"
             " two other nodes keep it too, a packet is acknowledged: then any two of the three may be lost for ever."
+        )
+        self._out.line()
+        self._paragraph(
+            "Fingerprint, findings and outcome are sealed: only who has the keys that the four share can read them"
+            " (fingerpost consortium). In clear are the day, the template, the cell and the emitter."
+            if is_sealed
+            else "Packets are in clear (--profile open): a guess at a patient can be made from a fingerprint, and a"
+            " sketch gives most findings away."
         )
 
     def question(self, question: Question, emissions: Sequence[Emission]) -> None:

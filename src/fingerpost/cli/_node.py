@@ -10,9 +10,11 @@ from fingerpost.limits import PROBES_DEFAULT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from fingerpost.node.asking import Mode
     from fingerpost.node.daemon.client import DaemonClient
     from fingerpost.node.home import Home
-    from fingerpost.node.runtime import Confirmation, Emission, Mode
+    from fingerpost.node.reports import Confirmation, Emission
+    from fingerpost.node.subject_book import Forgotten
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
     from fingerpost.template import Template
@@ -21,8 +23,18 @@ if TYPE_CHECKING:
 class AnyNode(Protocol):
     """The verbs that commands need, alike here and in another process; see ``fingerpost.Node``."""
 
-    def emit_table(self, columns: Mapping[str, Any], *, progress: Callable[[int, int], None] | None = None) -> Emission:
+    def emit_table(
+        self,
+        columns: Mapping[str, Any],
+        *,
+        subject_column: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Emission:
         """Tell the outcomes of a whole table, columns by name."""
+        ...
+
+    def forget(self, subject: object) -> Forgotten:
+        """Withdraw every packet that tells something about a subject."""
         ...
 
     def ask(

@@ -22,7 +22,7 @@ from fingerpost.limits import PROBES_DEFAULT
 
 if TYPE_CHECKING:
     from fingerpost.cli._node import AnyNode
-    from fingerpost.node.runtime import Mode
+    from fingerpost.node.asking import Mode
     from fingerpost.synthesis import Answer
     from fingerpost.template import Template
 
@@ -79,9 +79,12 @@ class RowFormat(StrEnum):
         "answers": "one each, in order: template_id, template_name, outcome_name, kind (category or number), levels "
         "(level, probability, low, high) or number (mean, mean_low, mean_high, low, high, unit), confidence, "
         "effective_sample_size, packets, records, node_count, nodes, agreement, nearest, carriers, actions, pair_sums, "
-        "abstained, reason and warnings (code, text), query, conditions, day, settings, gathering (mode, "
-        "holders_asked, holders_answered, attested, complete), explanation, calculator, "
-        "version; every low and high bounds a 90 % interval",
+        "abstained, reason and warnings (code, text), query, conditions, day, settings, calculation (asker, "
+        "confirmations, regret_nats, calculators: name, standing, weight, awake, probabilities, mean, deviation; null "
+        "without packets), gathering (mode, holders_asked, holders_answered, attested, complete), election (rule, "
+        "anchored, alpha, own_packets, hired, refused, unknown, unvetted, nodes: node_id, finding, log_evidence, "
+        "needed, familiar, packets, round), explanation, calculator, version; every low and high "
+        "bounds a 90 % interval",
         "rows": "the row of the table (from 1) behind each answer; null without --csv",
         "skipped": "rows left out because they do not fit the template",
         "receipt": "where --receipt wrote the evidence; null without it",

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         "log_loss": "-ln of that probability: 0 is perfect, 0.69 a coin toss; null for a number",
         "inside": "whether a number lies where the answer expected nine in ten outcomes; null for a level",
         "packet_id": "64 hex digits: the packet that tells it to others",
+        "learnt": "whether the calculators behind the answer are trusted more or less now: when this node asked",
     },
     errors=(ReceiptError, RecordError, TemplateError, KeyFileError, StoreError, DaemonError, UsageError),
     examples=("fingerpost confirm answer.receipt --set age=61 --set sex=male --outcome yes",),
@@ -55,6 +56,8 @@ def confirm(
     json: JsonOption = False,
 ) -> None:
     """Tell how a situation turned out: it becomes a packet like any other, and a score for the answer.
+
+    If this node asked, the calculators that expected the outcome count for more in its answers from now on.
 
     Give the same fields as in the question: a receipt holds its fingerprint only, and they are checked against that.
     """
@@ -90,6 +93,7 @@ def confirm(
         "log_loss": confirmation.log_loss,
         "inside": answer.number.low <= float(value) <= answer.number.high if answer.number else None,
         "packet_id": confirmation.packet_id,
+        "learnt": confirmation.learnt,
     }
     if json:
         out.document(document)
@@ -118,4 +122,6 @@ def _print_confirmation(out: Output, answer: "Answer", document: dict[str, Any])
         facts.append(("the answer gave it", f"{document['probability']:.0%} (log-loss {document['log_loss']:.2f})"))
     if document["inside"] is not None:
         facts.append(("the answer", "expected it" if document["inside"] else "did not expect it"))
+    if document["learnt"]:
+        facts.append(("calculators", "those that expected it count for more from now on"))
     out.facts([*facts, ("packet", document["packet_id"])])

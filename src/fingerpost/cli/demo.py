@@ -16,6 +16,7 @@ from fingerpost.errors import FingerpostError
 
 if TYPE_CHECKING:
     from fingerpost.lab.demo import Demo, DemoReport
+    from fingerpost.packet import Profile
 
 STANDARD_OUTPUT = "-"
 
@@ -30,6 +31,24 @@ class CarrierName(StrEnum):
     MEMORY = "memory"
 
 
+class ProfileName(StrEnum):
+    """Under which privacy profile the hospitals emit."""
+
+    CONSORTIUM = "consortium"
+    OPEN = "open"
+
+    @property
+    def profile(self) -> "Profile":
+        """The profile as packets name it."""
+        from fingerpost.packet import Profile
+
+        return Profile[self.name]
+
+
+ProfileOption = Annotated[
+    ProfileName,
+    typer.Option("--profile", help="How packets leave the hospitals: sealed for the four of them, or in clear."),
+]
 CarrierOption = Annotated[
     CarrierName,
     typer.Option(
@@ -56,7 +75,7 @@ JsonFileOption = Annotated[
         "own_rows": "how many own patients were drawn",
         "seconds": "how long it took",
         "data": "source and licence of the patients",
-        "template": "name, template_id and fingerprint_bits of the template that all hospitals share",
+        "template": "name, template_id, fingerprint_bits and profile of the template that all hospitals share",
         "network": "which processes ran, how they joined, and what was lost when one was killed",
         "hospitals": "what each hospital emitted",
         "question": "one question with its whole answer and with what came true",
@@ -69,6 +88,7 @@ JsonFileOption = Annotated[
         "fingerpost demo",
         "fingerpost demo --quick",
         "fingerpost demo --carrier nats",
+        "fingerpost demo --profile open",
         "fingerpost demo --json demo.json",
     ),
 )
@@ -79,6 +99,7 @@ def demo(
     ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of every random choice.")] = 0,
     carrier: CarrierOption = CarrierName.ZEROMQ,
+    profile: ProfileOption = ProfileName.CONSORTIUM,
     json: JsonFileOption = None,
 ) -> None:
     """Let four hospitals learn from each other's outcomes, on 920 real patients.
@@ -93,7 +114,10 @@ def demo(
     out = Output(as_json=str(json) == STANDARD_OUTPUT)
     if json is not None and not out.as_json:
         _check_target(json)
-    with _ended_by_signals(), Demo(seed=seed, quick=quick, carrier=carrier.value) as demonstration:
+    with (
+        _ended_by_signals(),
+        Demo(seed=seed, quick=quick, carrier=carrier.value, profile=profile.profile) as demonstration,
+    ):
         report = _run(demonstration, out)
     if out.as_json:
         out.document(report.to_document())
@@ -144,7 +168,8 @@ def _run(demonstration: "Demo", out: Output) -> "DemoReport":
         joined = demonstration.join(advance)
     story.joined(joined, carrier=demonstration.carrier)
     emissions = demonstration.emit()
-    story.emissions(emissions)
+    is_sealed = demonstration.template.profile.name == "CONSORTIUM"
+    story.emissions(emissions, is_sealed=is_sealed)
     question = demonstration.ask_once()
     story.question(question, emissions)
     crash = demonstration.crash(question, emissions)

@@ -32,6 +32,21 @@ if TYPE_CHECKING:
     from fingerpost.template import RowProblem, Template
 
 
+SubjectOption = Annotated[
+    str | None,
+    typer.Option(
+        "--subject-column",
+        metavar="COLUMN",
+        help="Whom each row is about: hashed, kept here and never sent, so that 'fingerpost forget' finds it.",
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Also write the packets to a file.", show_default=False),
+]
+
+
 @noted(
     json_keys={
         "dry_run": "true when nothing was emitted",
@@ -55,6 +70,7 @@ if TYPE_CHECKING:
     examples=(
         "fingerpost emit ours.csv --template template.toml --dry-run",
         "fingerpost emit ours.csv --template template.toml --output packets.bin",
+        "fingerpost emit ours.csv --subject-column patient",
     ),
 )
 def emit(
@@ -70,10 +86,8 @@ def emit(
     again: Annotated[
         bool, typer.Option("--again", help="Emit a table that was emitted before; each row then counts twice.")
     ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Also write the packets to a file.", show_default=False),
-    ] = None,
+    subject_column: SubjectOption = None,
+    output: OutputOption = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -85,17 +99,29 @@ def emit(
     interruption the same command goes on where it stopped.
     """
     from fingerpost.files import read_table
-    from fingerpost.node.emission import require_emittable
+    from fingerpost.node.emission import require_emittable, require_subject_column
 
     out = Output(as_json=json)
     place = home_of(home)
     chosen = chosen_template(template, place)
     require_emittable(chosen)
     table = read_table(file)
+    if subject_column is not None:
+        require_subject_column(chosen, table.columns, subject_column)
     if dry_run:
         _dry_run(out, chosen, table, place, skip_bad_rows=skip_bad_rows)
         return
-    view = _emit(out, chosen, table, place, source=template, skip_bad_rows=skip_bad_rows, again=again, output=output)
+    view = _emit(
+        out,
+        chosen,
+        table,
+        place,
+        source=template,
+        skip_bad_rows=skip_bad_rows,
+        again=again,
+        subject_column=subject_column,
+        output=output,
+    )
     if json:
         out.document(view.document())
         return
@@ -135,11 +161,14 @@ def _preview(template: "Template", table: "Table", place: "Home") -> "EmissionVi
 
     from fingerpost.cli._emission_view import EmissionView
     from fingerpost.fingerprint import Fingerprinter
+    from fingerpost.node.consortium import RingFile
     from fingerpost.node.emission import build_packets, observations_of_table
     from fingerpost.packet import decode
+    from fingerpost.privacy.seal import KEY_SIZE_BYTES, Seals, passing_ring
 
     observations, problems = observations_of_table(template, table.columns, rows=table.rows)
     bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
+    ring = RingFile(place, template.template_id).ring(day=today())
     signer, node_id = _signer(place)
     packets, _ = build_packets(
         template,
@@ -148,6 +177,7 @@ def _preview(template: "Template", table: "Table", place: "Home") -> "EmissionVi
         signer=signer,
         day=today(),
         entropy=SystemEntropy(),
+        seals=Seals(ring or passing_ring(template.template_id, SystemEntropy().read(KEY_SIZE_BYTES), day=today())),
     )
     return EmissionView(
         template=template,
@@ -183,6 +213,7 @@ def _emit(
     source: Path | None,
     skip_bad_rows: bool,
     again: bool,
+    subject_column: str | None,
     output: Path | None,
 ) -> "EmissionView":
     from fingerpost.cli._emission_view import EmissionView
@@ -207,7 +238,7 @@ def _emit(
             shown = first + done
 
         keep_template(template, place, source=source)
-        emission = node.emit_table(columns, progress=note)
+        emission = node.emit_table(columns, subject_column=subject_column, progress=note)
         wanted = emission.packet_ids if output is not None else emission.packet_ids[:1]
         packets = node.find_packets(wanted).tobytes()
     if output is not None:

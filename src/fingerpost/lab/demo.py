@@ -53,14 +53,16 @@ from fingerpost.lab.heart import (
 from fingerpost.lab.hospital_process import Ended, HospitalProcesses, Joined
 from fingerpost.lab.verdicts import Newcomer, prior_warning, verdicts
 from fingerpost.limits import PACKET_SIZE_BYTES
+from fingerpost.packet import Profile
 from fingerpost.ports import day_of
 from fingerpost.system import SystemClock
-from fingerpost.template import SCALE, Template, encode_table
+from fingerpost.template import SCALE, Template, encode_table, profile_name
 
 if TYPE_CHECKING:
     from fingerpost.synthesis import Answer
 
 SCHEMA = "fingerpost-demo/2"
+PROFILE_DEFAULT = Profile.CONSORTIUM
 OWN_ROWS = 25
 REPETITIONS = 4
 REPETITIONS_QUICK = 1
@@ -114,6 +116,7 @@ class DemoReport:
                 "name": self.template.name,
                 "template_id": self.template.template_id.hex(),
                 "fingerprint_bits": self.template.fingerprint_bits,
+                "profile": profile_name(self.template.profile),
             },
             "network": self.network.to_document(),
             "hospitals": [asdict(emission) for emission in self.emissions],
@@ -141,11 +144,18 @@ class Demo:
     the carrier ``memory`` all nodes are in this process, and nobody can crash.
     """
 
-    def __init__(self, *, seed: int = 0, quick: bool = False, carrier: str = CARRIER_DEFAULT) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        quick: bool = False,
+        carrier: str = CARRIER_DEFAULT,
+        profile: Profile = PROFILE_DEFAULT,
+    ) -> None:
         self.seed = seed
         self.carrier = carrier
         self.repetitions = REPETITIONS_QUICK if quick else REPETITIONS
-        self.template = load_heart_template()
+        self.template = load_heart_template(profile)
         self.patients = load_patients()
         self.features = features_of(self.template, self.patients)
         self.processes = None if carrier == MEMORY else HospitalProcesses(self.template, carrier=carrier, seed=seed)
@@ -180,7 +190,8 @@ class Demo:
         self.processes.start()
         joined = self.processes.join(advance)
         day = day_of(SystemClock().now())
-        self._exchange = Exchange(self.template, self.patients, nodes=self.processes.nodes, day=day)
+        nodes, keys = self.processes.nodes, self.processes.keys
+        self._exchange = Exchange(self.template, self.patients, nodes=nodes, day=day, keys=keys)
         return joined
 
     @staticmethod

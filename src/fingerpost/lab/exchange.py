@@ -15,13 +15,15 @@ from fingerpost.ids import NodeId
 from fingerpost.lab.heart import DISEASED, HOSPITALS, OUTCOME_COLUMN, Patient, columns_of
 from fingerpost.node.facade import Node
 from fingerpost.node.network import MemoryNetwork
+from fingerpost.packet import Profile, packet_ids
 from fingerpost.ports import SECONDS_PER_DAY
+from fingerpost.privacy.seal import KEY_SIZE_BYTES, KeyRing, Seals
 from fingerpost.synthesis import Evidence, fit
 from fingerpost.template import CategoryOutcomeField, Template, encode_table
 
 if TYPE_CHECKING:
     from fingerpost.lab.arms import Probabilities, Rows
-    from fingerpost.node.runtime import Emission as NodeEmission
+    from fingerpost.node.reports import Emission as NodeEmission
     from fingerpost.synthesis import Answer
 
 DAY_OF_THE_DATA = 6_755  # 1988-06-30, when the table was given to the archive
@@ -109,13 +111,21 @@ class SeededEntropy:
 class Exchange:
     """The hospitals of ``patients`` as nodes that are connected and have not emitted anything yet.
 
-    ``emit`` lets one of them emit, and the others receive. A forecast is one of ``day``; it rests on what the asking
-    node has received: the packets of the hospitals it listens to, and those of its own patients that are confirmed.
+    Under the profile consortium all hospitals have the ``keys``. ``emit`` lets one of them emit, and the others
+    receive. A forecast is one of ``day``; it rests on what the asking node has received: the packets of the hospitals
+    it listens to, and those of its own patients that are confirmed.
     """
 
     def __init__(
-        self, template: Template, patients: Sequence[Patient], *, nodes: Mapping[str, HospitalNode], day: int
+        self,
+        template: Template,
+        patients: Sequence[Patient],
+        *,
+        nodes: Mapping[str, HospitalNode],
+        day: int,
+        keys: KeyRing | None = None,
     ) -> None:
+        self._seals = Seals(keys)
         self.template = template
         self.patients = patients
         self._nodes = nodes
@@ -135,12 +145,16 @@ class Exchange:
     @classmethod
     def in_memory(cls, template: Template, patients: Sequence[Patient], *, seed: int) -> Exchange:
         """Return an exchange with all nodes in this process, on the day of the data: a seed fixes every packet."""
-        network, clock = MemoryNetwork(), FixedClock()
+        network, clock, keys = MemoryNetwork(), FixedClock(), None
+        if template.profile is Profile.CONSORTIUM:
+            secret = SeededEntropy(seed, "consortium").read(KEY_SIZE_BYTES)
+            empty = KeyRing(template_id=template.template_id, keys=(), ttl_days=template.ttl_days)
+            keys = empty.next(secret, day=DAY_OF_THE_DATA)
         nodes = {
-            hospital: Node(template, network=network, clock=clock, entropy=SeededEntropy(seed, hospital))
+            hospital: Node(template, network=network, clock=clock, entropy=SeededEntropy(seed, hospital), keys=keys)
             for hospital in HOSPITALS
         }
-        return cls(template, patients, nodes=nodes, day=DAY_OF_THE_DATA)
+        return cls(template, patients, nodes=nodes, day=DAY_OF_THE_DATA, keys=keys)
 
     def packet_ids(self, hospitals: Collection[str]) -> list[str]:
         """Return the ids (hex) of all packets that these hospitals emitted, in the order in which they did."""
@@ -217,7 +231,10 @@ class Exchange:
     def _evidence(self, hospital: str) -> tuple[Evidence, npt.NDArray[np.int64]]:
         """Return every packet at a hospital's node as evidence, and the row of the patient behind each."""
         if hospital not in self._received:
-            evidence = Evidence.from_packets(self.packets(hospital), self.template)
+            packets = self.packets(hospital)
+            opened = self._seals.open(packets)
+            ids = packet_ids(packets[opened.rows])
+            evidence = Evidence.from_packets(opened.packets, self.template, packet_ids=ids)
             rows = [self._rows_of_packets[packet_id.tobytes()] for packet_id in evidence.packet_ids]
             self._received[hospital] = evidence, np.array(rows, np.int64)
         return self._received[hospital]

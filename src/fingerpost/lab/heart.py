@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
+from fingerpost.packet import Profile
 from fingerpost.template import Template, parse_template
 
 HOSPITALS = ("Cleveland", "Hungary", "Switzerland", "Long Beach")
@@ -36,10 +37,10 @@ def load_patients() -> list[Patient]:
     return patients
 
 
-def load_heart_template() -> Template:
-    """Return the template that the four hospitals share."""
+def load_heart_template(profile: Profile = Profile.OPEN) -> Template:
+    """Return the template that the four hospitals share, under a profile; fingerprints are the same under each."""
     text = files(__package__).joinpath("heart.toml").read_text(encoding="utf-8")
-    return parse_template(text, source="heart.toml")
+    return replace(parse_template(text, source="heart.toml"), profile=profile)
 
 
 def columns_of(patients: Sequence[Patient]) -> dict[str, list[str | None]]:

@@ -22,22 +22,31 @@ from typing import TYPE_CHECKING, Any
 
 from fingerpost.carrier.nats_servers import NatsServers
 from fingerpost.errors import DaemonError
-from fingerpost.ids import NodeId
+from fingerpost.ids import NodeId, PublicKey
 from fingerpost.lab.exchange import SeededEntropy
 from fingerpost.lab.heart import HOSPITALS
+from fingerpost.node.consortium import (
+    create_consortium,
+    join_consortium,
+    offer_keys,
+    read_offer,
+    save_consortium,
+)
 from fingerpost.node.daemon.client import DaemonClient, RemoteNode
 from fingerpost.node.daemon.presence import read_presence
 from fingerpost.node.home import Home
 from fingerpost.node.identity import create_identity
+from fingerpost.packet import Profile
 from fingerpost.ports import day_of
 from fingerpost.processes import ProcessMark, family_of, start_bound
-from fingerpost.system import SystemClock
+from fingerpost.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from fingerpost.node.runtime import Emission
+    from fingerpost.node.reports import Emission
+    from fingerpost.privacy.seal import KeyRing
     from fingerpost.synthesis import Answer
     from fingerpost.template import Template
 
@@ -82,7 +91,7 @@ class HospitalProcess:
         self.started_at = 0.0
         self.ready_seconds = 0.0
         self._folder = folder
-        self._home = Home(folder / "home")
+        self.home = Home(folder / "home")
         self._template = template
         self._running: subprocess.Popen[bytes] | None = None
         self._client: DaemonClient | None = None
@@ -90,7 +99,7 @@ class HospitalProcess:
         self._seen: set[ProcessMark] = set()
         folder.mkdir()
         day = day_of(SystemClock().now())
-        self.identity = create_identity(self._home, entropy=SeededEntropy(seed, name), day=day)
+        self.identity = create_identity(self.home, entropy=SeededEntropy(seed, name), day=day)
 
     def configure(self, text: str) -> None:
         """Write the configuration of the node."""
@@ -121,7 +130,7 @@ class HospitalProcess:
             raise DaemonError("hospital-ended", f"the node of {self.name} did not start: {error}", hint=hint)
         if time.monotonic() - self.started_at > START_SECONDS_MAX:
             raise self.late("is not ready")
-        presence = read_presence(self._home)
+        presence = read_presence(self.home)
         if presence is None or presence.process != self.process:
             return False
         self._client = DaemonClient(presence)
@@ -251,6 +260,7 @@ class HospitalProcesses:
         self._servers: list[ProcessMark] = []
         self._stack = ExitStack()
         self._ended: Ended | None = None
+        self.keys: KeyRing | None = None
 
     def start(self) -> None:
         """Start the process of each hospital, and the server that the carrier needs; ``join`` waits for them.
@@ -269,6 +279,8 @@ class HospitalProcesses:
             self.nodes[hospital] = HospitalProcess(
                 hospital, folder / str(number), template=self._template, seed=self._seed
             )
+        if self._template.profile is Profile.CONSORTIUM:
+            self.keys = self._share_keys()
         ports = _free_ports(len(HOSPITALS))
         members = [
             f"{{ public_key = {_quoted(node.identity.public_key.hex())}, organisation = {_quoted(node.name)} }}"
@@ -283,6 +295,24 @@ class HospitalProcesses:
             )
         for node in self.nodes.values():
             node.start()
+
+    def _share_keys(self) -> KeyRing:
+        """Let the first hospital make the keys of a consortium and give them to the others, as its commands do."""
+        keeper, *others = self.nodes.values()
+        day = day_of(SystemClock().now())
+        made = create_consortium(
+            keeper.home,
+            keeper.identity,
+            template_id=self._template.template_id,
+            ttl_days=self._template.ttl_days,
+            entropy=SystemEntropy(),
+            day=day,
+        ).with_members(PublicKey(other.identity.public_key) for other in others)
+        save_consortium(keeper.home, made)
+        offer = offer_keys(made, keeper.identity, members=made.members)
+        for other in others:
+            join_consortium(other.home, read_offer(offer, other.identity), trusted=made.keeper, day=day)
+        return made.ring
 
     def join(self, advance: Callable[[int], None]) -> tuple[Joined, ...]:
         """Wait until each hospital has found all others; ``advance`` is told of ``join_steps()`` steps.

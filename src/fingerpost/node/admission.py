@@ -12,7 +12,7 @@ from fingerpost.fingerprint import cell_of
 from fingerpost.ids import PublicKey
 from fingerpost.limits import CLOCK_SKEW_DAYS_MAX
 from fingerpost.node.roster import Standing
-from fingerpost.packet import Kind, RootCache, check_structure, has_layout, payloads, verify_packets
+from fingerpost.packet import Kind, RootCache, check_structure, has_layout, payloads, sealed_rows, verify_packets
 from fingerpost.template import NumberOutcomeField, Template
 
 Packets = npt.NDArray[np.void]
@@ -111,10 +111,25 @@ def _judge_by_template(packets: Packets, template: Template, day: int) -> npt.ND
     _refuse(refusals, epoch > day + CLOCK_SKEW_DAYS_MAX, Refusal.FUTURE)
     _refuse(refusals, ~withdrawal & (epoch + lifetime <= day), Refusal.EXPIRED)
     _refuse(refusals, ~withdrawal & (lifetime > template.ttl_days), Refusal.LIFETIME)
+    sealed = sealed_rows(packets)
     observed = packets["kind"] == Kind.OBSERVATION
+    _refuse(refusals, sealed & ~observed, Refusal.LAYOUT)
+    _refuse(refusals, sealed & (packets["cell"] >> np.uint64(template.cell_bits) != 0), Refusal.CELL)
+    rows = np.flatnonzero((refusals == 0) & ~withdrawal & ~sealed)
+    refusals[rows] = judge_contents(packets[rows], template)
+    return refusals
+
+
+def judge_contents(packets: Packets, template: Template) -> npt.NDArray[np.uint8]:
+    """Return for each packet with a plain payload ``WELCOME``, ``LAYOUT``, ``CELL`` or ``CONTENT``, shape (n,), uint8.
+
+    What holders cannot see of a sealed packet is judged by this once it is opened.
+    """
+    refusals = np.zeros(len(packets), np.uint8)
     layout = template.observation_layout()
-    _refuse(refusals, ~withdrawal & ~(observed & has_layout(packets, layout)), Refusal.LAYOUT)
-    rows = np.flatnonzero((refusals == 0) & ~withdrawal)
+    observed = packets["kind"] == Kind.OBSERVATION
+    _refuse(refusals, ~(observed & has_layout(packets, layout)), Refusal.LAYOUT)
+    rows = np.flatnonzero(refusals == 0)
     content = payloads(packets[rows], layout)
     fitting = np.zeros(len(rows), np.uint8)
     _refuse(fitting, cell_of(content["fingerprint"], template) != packets["cell"][rows], Refusal.CELL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,7 @@ class CellCache:
             self._packets.clear()
             self._cells.clear()
             self._shelves.clear()
+            self._withdrawn.clear()
         self._version += 1
         for row, packet_id in enumerate(ids):
             key = packet_id.tobytes()
@@ -75,9 +76,35 @@ class CellCache:
             parts.append(self._store.get(np.frombuffer(b"".join(stored), np.uint8).reshape(-1, PACKET_ID_SIZE_BYTES)))
         return np.concatenate(parts)
 
+    def lasting(self, ids: Iterable[bytes], *, beside: Iterable[bytes], day: int) -> set[bytes]:
+        """Return those of these ids that are known, outlive ``day``, and that nothing known here ends.
+
+        A packet is ended by a withdrawal, a withdrawal by another of the same packet among the ids ``beside``.
+        """
+        packets, others = self.packets(ids), self.packets(beside)
+        known = packet_ids(packets)
+        standing = {withdrawal_key(each.tobytes()) for each in others[others["kind"] == Kind.WITHDRAWAL]}
+        lasting = set()
+        for packet, packet_id, end in zip(packets, known, end_days(packets).tolist(), strict=True):
+            key = packet["emitter"].tobytes() + packet_id.tobytes()
+            ended = key in self._withdrawn or (
+                packet["kind"] == Kind.WITHDRAWAL and withdrawal_key(packet.tobytes()) in standing
+            )
+            if end > day and not ended:
+                lasting.add(packet_id.tobytes())
+        return lasting
+
     def in_cells(self, cells: Iterable[int]) -> Packets:
         """Return the packets that are known in some cells."""
         return self.packets(packet_id for cell in cells for packet_id in self.shelf(cell))
+
+    def choice(
+        self, cells: Sequence[int] | None, ids: Sequence[bytes] | None
+    ) -> tuple[Callable[[], Packets], tuple[object, ...]]:
+        """Return what reads the known packets of ``cells`` or, without any, those with ``ids``; and a name for them."""
+        if cells is not None:
+            return lambda: self.in_cells(cells), tuple((cell, self.shelf(cell).root()) for cell in cells)
+        return lambda: self.packets(ids or ()), tuple(ids or ())
 
     def expire(self, day: int) -> None:
         """Forget what is over on ``day``."""

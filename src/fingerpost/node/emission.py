@@ -5,7 +5,7 @@ It decides nothing about storage or the network, and never sees a value outside 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from fingerpost.fingerprint import Fingerprinter, cell_of
 from fingerpost.limits import BATCH_PACKETS_MAX
 from fingerpost.packet import PACKET_DTYPE, Kind, Profile, Signer, blank_bodies, payloads, sign_bodies
 from fingerpost.ports import Entropy
+from fingerpost.privacy.seal import Seals
 from fingerpost.template import (
     RowProblem,
     Template,
@@ -32,6 +33,7 @@ from fingerpost.template import (
 )
 
 NONCE_SIZE_BYTES = 16
+PROFILES_EMITTED = (Profile.OPEN, Profile.CONSORTIUM)
 CONFIDENCE_UNIT = 255
 
 Packets = npt.NDArray[np.void]
@@ -43,7 +45,8 @@ class Observations:
     """Records as codes, ready to be written into packets: n rows.
 
     ``encoded`` (n, width) int16, ``outcomes`` (n,) uint16 level codes or float64 numbers, ``actions`` (n,) uint16,
-    ``conditions`` (n, conditions) uint16, ``confidences`` (n,) uint8 in 255ths.
+    ``conditions`` (n, conditions) uint16, ``confidences`` (n,) uint8 in 255ths. ``subjects`` (n, 16) are the keys of
+    the subjects that the records are about, None where nobody said; they never enter a packet.
     """
 
     encoded: npt.NDArray[np.int16]
@@ -51,6 +54,7 @@ class Observations:
     actions: npt.NDArray[np.uint16]
     conditions: npt.NDArray[np.uint16]
     confidences: npt.NDArray[np.uint8]
+    subjects: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.encoded)
@@ -63,11 +67,21 @@ class Observations:
             actions=self.actions[rows],
             conditions=self.conditions[rows],
             confidences=self.confidences[rows],
+            subjects=None if self.subjects is None else self.subjects[rows],
         )
 
     def without(self, rows: Rows) -> Observations:
         """Return the observations that are not among ``rows``."""
         return self.part(np.setdiff1d(np.arange(len(self)), rows))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emitted:
+    """An emission that is durable here: its number, its packets, and the row that each one came from."""
+
+    number: int
+    packets: Packets
+    rows: Rows
 
 
 def observation(
@@ -122,6 +136,26 @@ def observations_of_table(
     return observations, sorted(problems + found, key=lambda problem: (problem.row, problem.field))
 
 
+def require_subject_column(template: Template, columns: Mapping[str, object], name: str) -> None:
+    """Raise unless this column of a table can say whom each row is about, without being part of what is told.
+
+    Raises ``TableError`` (``column-missing``) and ``UsageError`` (``subject-in-template``).
+    """
+    if name not in columns:
+        raise TableError(
+            "column-missing",
+            f"the table has no column {name!r}",
+            hint=f"its columns are: {', '.join(list(columns)[:20])}",
+        )
+    told = {part.name for part in (*template.situation, *template.conditions)} | {template.outcome.name}
+    if name in told or (template.action and name == template.action.name):
+        raise UsageError(
+            "subject-in-template",
+            f"the column {name!r} names the subject and is also part of the template",
+            hint="remove it from the template: who a record is about must not enter its fingerprint",
+        )
+
+
 def confidence_code(confidence: float) -> int:
     """Return a confidence of 0 to 1 in 255ths. Raises ``RecordError`` for anything else."""
     if not 0 <= confidence <= 1:
@@ -132,11 +166,12 @@ def confidence_code(confidence: float) -> int:
 def require_emittable(template: Template) -> None:
     """Raise unless this template lets raw observations leave the node."""
     template.check_may_emit()
-    if template.profile is not Profile.OPEN:
+    if template.profile not in PROFILES_EMITTED:
+        names = " and ".join(f'"{profile_name(profile)}"' for profile in PROFILES_EMITTED)
         raise UsageError(
             "profile-unavailable",
             f"the template {template.name!r} asks for the profile {profile_name(template.profile)}",
-            hint='this version emits under the profile "open" only; nothing was written',
+            hint=f"this version emits under the profiles {names} only; nothing was written",
         )
 
 
@@ -148,10 +183,12 @@ def build_packets(
     signer: Signer,
     day: int,
     entropy: Entropy,
+    seals: Seals | None = None,
 ) -> tuple[Packets, Rows]:
     """Return signed packets in batches of up to 256, and the row that each one came from.
 
     Packets are ordered by their random nonces, so that neither a batch nor its order tells which record came first.
+    Under the profile consortium ``seals`` closes them; without it ``KeyFileError`` (``consortium-keys-absent``).
     """
     require_emittable(template)
     count = len(observations)
@@ -161,7 +198,7 @@ def build_packets(
     bodies = blank_bodies(
         count,
         kind=Kind.OBSERVATION,
-        profile=template.profile,
+        profile=Profile.OPEN,
         epoch=day,
         ttl_days=template.ttl_days,
         template_id=template.template_id,
@@ -180,6 +217,8 @@ def build_packets(
     content["confidence"] = observations.confidences[order]
     content["action"] = observations.actions[order]
     content["outcome"] = observations.outcomes[order]
+    if template.profile is Profile.CONSORTIUM:
+        bodies = (seals or Seals(None)).seal(bodies, day=day)
     packets: Packets = np.zeros(count, PACKET_DTYPE)
     for start in range(0, count, BATCH_PACKETS_MAX):
         batch = slice(start, start + BATCH_PACKETS_MAX)
@@ -189,3 +228,22 @@ def build_packets(
 
 def _outcome_type(template: Template) -> type[np.generic]:
     return np.uint16 if hasattr(template.outcome, "levels") else np.float64
+
+
+def row_count(columns: Mapping[str, object]) -> int:
+    """Return how many rows a table has. Raises ``TableError`` (``table-empty``)."""
+    if not columns:
+        raise TableError("table-empty", "a table without columns has nothing to tell")
+    return len(next(iter(columns.values())))  # type: ignore[arg-type]
+
+
+def first_problem(problems: Sequence[RowProblem], rows: int) -> RecordError:
+    """Return the error about the first of some rows that do not fit, of ``rows`` in all."""
+    first, bad = problems[0], len({problem.row for problem in problems})
+    return RecordError(
+        first.code,
+        f"row {first.row}, {first.message} ({bad} of {rows} rows have a problem; nothing was written)",
+        hint=first.hint,
+        field=first.field,
+        row=first.row,
+    )

@@ -15,17 +15,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from fingerpost.elections.hiring import Hiring
 from fingerpost.errors import FingerpostError, UsageError
-from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import GROUP_BITS_SERVED_MAX
 from fingerpost.node.audit import AUDIT_UNSETTLED_SECONDS, PROMISE_SECONDS, Audit
-from fingerpost.node.emission import Observations, build_packets
+from fingerpost.node.emission import Emitted, Observations, build_packets
 from fingerpost.node.events import Event, FrameRefused, Refreshed, Unacknowledged
 from fingerpost.node.fetching import Fetching
-from fingerpost.node.groups import Group, GroupStatus
+from fingerpost.node.groups import Group, GroupStatus, status_of
 from fingerpost.node.haves import have_statement
 from fingerpost.node.holdings import Holdings, Taken, arrival
+from fingerpost.node.knowledge import Knowledge, Panel
 from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
 from fingerpost.node.placement import Placement
@@ -58,15 +59,6 @@ Rows = npt.NDArray[np.intp]
 TICK_SECONDS = 0.5
 REFRESH_PEERS = 2  # holders of a group that are compared with before a question is answered
 REFRESH_SECONDS = 1.0  # after which one of them is enough
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emitted:
-    """An emission that is durable here: its number, its packets, and the row that each one came from."""
-
-    number: int
-    packets: Packets
-    rows: Rows
 
 
 @dataclass(slots=True)
@@ -198,6 +190,10 @@ class Engine:
             key = template.template_id, number
             self._groups[key] = Group(template_id=template.template_id, number=number, audit_at=audit_at)
 
+    def knowledge(self, template_id: TemplateId) -> Knowledge:
+        """Return what a template's packets say here, and what they are sealed and opened with."""
+        return self._holdings.knowledge(template_id)
+
     def template(self, template_id: TemplateId) -> Template:
         """Return a template that is served. Raises ``UsageError`` (``template-not-served``)."""
         return self._holdings.template(template_id)
@@ -212,19 +208,7 @@ class Engine:
 
     def group_status(self, template_id: TemplateId) -> tuple[GroupStatus, ...]:
         """Return each group of a template that this node holds, or of which it has something."""
-        inventory = self._holdings.inventory(template_id)
-        return tuple(
-            GroupStatus(
-                number=group.number,
-                holders=group.current,
-                holds=group.holds,
-                complete=group.complete,
-                packets=len(inventory.shelf(group.number)),
-                digest=inventory.shelf(group.number).root(),
-            )
-            for group in self.groups(template_id)
-            if group.holds or len(inventory.shelf(group.number))
-        )
+        return status_of(self.groups(template_id), self._holdings.inventory(template_id))
 
     def cells(self, template_id: TemplateId) -> list[int]:
         """Return the cells of a template in which this node keeps something, ascending."""
@@ -251,17 +235,44 @@ class Engine:
         self._requests.fail([peer], now=now)
 
     def emit(self, template_id: TemplateId, observations: Observations, *, now: float) -> Emitted:
-        """Turn records into signed packets, store them durably and begin to hand them to their holders.
+        """Turn records into signed packets and put them out; raises what ``build`` and ``put_out`` raise."""
+        packets, rows = self.build(template_id, observations, now=now)
+        return Emitted(number=self.put_out(template_id, packets, now=now), packets=packets, rows=rows)
 
-        ``Acknowledged`` or ``Unacknowledged`` follows as an event. Raises what ``build_packets`` and the store raise;
-        then nothing was stored.
-        """
-        template, day = self.template(template_id), day_of(now)
-        fingerprinter = self.fingerprinter(template_id)
-        packets, rows = build_packets(
-            template, fingerprinter, observations, signer=self._signer, day=day, entropy=self._entropy
+    def build(self, template_id: TemplateId, observations: Observations, *, now: float) -> tuple[Packets, Rows]:
+        """Return records as signed packets, and the row of each. Raises what ``build_packets`` raises."""
+        knowledge = self.knowledge(template_id)
+        return build_packets(
+            self.template(template_id),
+            knowledge.fingerprinter,
+            observations,
+            signer=self._signer,
+            day=day_of(now),
+            entropy=self._entropy,
+            seals=knowledge.seals,
         )
-        return Emitted(number=self._put_out(template_id, packets, now), packets=packets, rows=rows)
+
+    def put_out(self, template_id: TemplateId, packets: Packets, *, now: float) -> int:
+        """Keep own signed packets or withdrawals durably, and begin to hand them to their holders; return a number.
+
+        ``Acknowledged`` or ``Unacknowledged`` follows with it as an event. Raises what the store raises; then nothing
+        was stored.
+        """
+        ids = packet_ids(packets)
+        self._outbox.begin(template_id)
+        self._holdings.put(template_id, packets, ids, now=now)
+        self._number += 1
+        if self._peers.all():
+            inventory = self._holdings.inventory(template_id)
+            groups: dict[int, list[int]] = {}
+            for row, packet_id in enumerate(ids):
+                group = inventory.group_of(packet_id.tobytes())
+                groups.setdefault(0 if group is None else group, []).append(row)
+            parts = {group: (packets[rows], [ids[row].tobytes() for row in rows]) for group, rows in groups.items()}
+            self._outbox.put(self._number, template_id, parts, now=now)
+        else:
+            self._events.append(Unacknowledged(number=self._number, holders=0))
+        return self._number
 
     def refresh(self, template_id: TemplateId, *, now: float) -> int:
         """Begin to fetch what holders have of the groups that this node follows; ``Refreshed`` follows as an event."""
@@ -347,45 +358,53 @@ class Engine:
         """Return the oldest event that was not returned yet, or None."""
         return self._events.popleft() if self._events else None
 
-    def fingerprinter(self, template_id: TemplateId) -> Fingerprinter:
-        """Return the projection of a template, made once."""
-        return self._holdings.knowledge(template_id).fingerprinter
-
     def evidence(self, template_id: TemplateId, *, now: float) -> Evidence:
         """Return the live packets of a template as columns; built anew only after the store changed."""
         self._holdings.expire(now)
         return self._holdings.knowledge(template_id).evidence(day=day_of(now))
 
-    def synthesizer(self, template_id: TemplateId, *, conditions: Mapping[str, object], now: float) -> Synthesizer:
-        """Return what answers from the live packets of a template; fitted once for as long as they stay the same.
+    def synthesizer(
+        self,
+        template_id: TemplateId,
+        *,
+        conditions: Mapping[str, object],
+        now: float,
+        cells: Sequence[int] | None = None,
+        ids: Sequence[bytes] | None = None,
+    ) -> Synthesizer:
+        """Return what answers from all live packets, those known in ``cells``, or those ``ids``, whoever emitted them.
 
-        Raises ``RecordError`` for conditions that the template does not have.
+        It is fitted once for as long as they stay the same. Raises ``RecordError`` for conditions that the template
+        does not have.
         """
         self._holdings.expire(now)
-        return self._holdings.knowledge(template_id).synthesizer(conditions=conditions, day=day_of(now))
+        knowledge, day = self.knowledge(template_id), day_of(now)
+        if cells is None and ids is None:
+            return knowledge.synthesizer(conditions=conditions, day=day)
+        packets, name = self._holdings.cache(template_id).choice(cells, ids)
+        return knowledge.synthesizer_of(packets, name=name, conditions=conditions, day=day)
 
-    def synthesizer_of_cells(
-        self, template_id: TemplateId, cells: Sequence[int], *, conditions: Mapping[str, object], now: float
-    ) -> Synthesizer:
-        """Return what answers from the packets known in some cells, kept or fetched."""
-        cache = self._holdings.cache(template_id)
-        return self._holdings.knowledge(template_id).synthesizer_of(
-            lambda: cache.in_cells(cells),
-            name=tuple((cell, cache.shelf(cell).root()) for cell in cells),
-            conditions=conditions,
-            day=day_of(now),
-        )
+    def panel(
+        self,
+        template_id: TemplateId,
+        *,
+        conditions: Mapping[str, object],
+        now: float,
+        cells: Sequence[int] | None = None,
+        ids: Sequence[bytes] | None = None,
+    ) -> Panel:
+        """Return what answers from the nodes elected: from all live packets, those in ``cells``, or those ``ids``."""
+        self._holdings.expire(now)
+        knowledge, day = self.knowledge(template_id), day_of(now)
+        if cells is None and ids is None:
+            return knowledge.panel(conditions=conditions, day=day)
+        packets, name = self._holdings.cache(template_id).choice(cells, ids)
+        return knowledge.panel_of(packets, name=name, conditions=conditions, day=day)
 
-    def synthesizer_of_packets(
-        self, template_id: TemplateId, ids: Sequence[bytes], *, conditions: Mapping[str, object], now: float
-    ) -> Synthesizer:
-        """Return what answers from the packets with these ids that are known, kept or fetched."""
-        return self._holdings.knowledge(template_id).synthesizer_of(
-            lambda: self._holdings.cache(template_id).packets(ids),
-            name=tuple(ids),
-            conditions=conditions,
-            day=day_of(now),
-        )
+    def hiring(self, template_id: TemplateId, *, now: float) -> Hiring:
+        """Return whom this node believes, given the live packets of a template."""
+        self._holdings.expire(now)
+        return self._holdings.knowledge(template_id).hiring(day=day_of(now))
 
     def packets_behind(self, template_id: TemplateId, evidence_digest: str, *, now: float) -> Packets:
         """Return the packets that a recent answer was made from, or all live ones of the template."""
@@ -396,23 +415,6 @@ class Engine:
         """Return the live packets of a template."""
         self._holdings.expire(now)
         return self._holdings.knowledge(template_id).packets()
-
-    def _put_out(self, template_id: bytes, packets: Packets, now: float) -> int:
-        ids = packet_ids(packets)
-        self._outbox.begin(template_id)
-        self._holdings.put(template_id, packets, ids, now=now)
-        self._number += 1
-        if self._peers.all():
-            inventory = self._holdings.inventory(template_id)
-            groups: dict[int, list[int]] = {}
-            for row, packet_id in enumerate(ids):
-                group = inventory.group_of(packet_id.tobytes())
-                groups.setdefault(0 if group is None else group, []).append(row)
-            parts = {group: (packets[rows], [ids[row].tobytes() for row in rows]) for group, rows in groups.items()}
-            self._outbox.put(self._number, template_id, parts, now=now)
-        else:
-            self._events.append(Unacknowledged(number=self._number, holders=0))
-        return self._number
 
     def _take_message(self, message: Message, peer: PublicKey, now: float) -> None:
         match message:

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fingerpost.ids import NodeId, PublicKey
 from fingerpost.limits import PROBES_DEFAULT
+from fingerpost.node.asking import Mode
 from fingerpost.node.network import Reach
-from fingerpost.node.runtime import AsyncNode, Confirmation, Emission, Mode
+from fingerpost.node.reports import Confirmation, Emission
+from fingerpost.node.runtime import AsyncNode
 from fingerpost.ports import Clock, Entropy
+from fingerpost.privacy.seal import KeyRing
 from fingerpost.template import Template
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fingerpost.carrier.base import Address
+    from fingerpost.node.subject_book import Forgotten
     from fingerpost.synthesis import Answer
     from fingerpost.synthesis.receipt import Receipt
 
@@ -32,7 +36,8 @@ class Node:
     """One participant of outcome routing; see ``AsyncNode`` for what each verb does and raises.
 
     ``template`` is a ``Template`` or the path of one; ``home`` keeps identity and packets between runs (None: in memory
-    only); ``network`` joins other nodes: a ``MemoryNetwork`` inside this process, a ``Network`` between processes.
+    only); ``network`` joins other nodes: a ``MemoryNetwork`` inside this process, a ``Network`` between processes;
+    ``keys`` are those of a consortium, where the home has none.
     """
 
     def __init__(
@@ -44,8 +49,11 @@ class Node:
         follow: bool = True,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
+        keys: KeyRing | None = None,
     ) -> None:
-        opening = AsyncNode.open(template, home=home, network=network, follow=follow, clock=clock, entropy=entropy)
+        opening = AsyncNode.open(
+            template, home=home, network=network, follow=follow, clock=clock, entropy=entropy, keys=keys
+        )
         self._node = _run(opening)
         self._abandoned = weakref.finalize(self, _abandon, self._node)
         self._abandoned.atexit = False  # The loop ends then, and what still waits with it.
@@ -101,10 +109,19 @@ class Node:
         columns: Mapping[str, object],
         *,
         skip_bad_rows: bool = False,
+        subject_column: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Emission:
         """Tell the outcomes of a whole table, columns by name."""
-        return _run(self._node.emit_table(columns, skip_bad_rows=skip_bad_rows, progress=progress))
+        return _run(
+            self._node.emit_table(
+                columns, skip_bad_rows=skip_bad_rows, subject_column=subject_column, progress=progress
+            )
+        )
+
+    def forget(self, subject: object) -> Forgotten:
+        """Withdraw every packet of the template that tells something about a subject, as ``emit_table`` noted it."""
+        return _run(self._node.forget(subject))
 
     def ask(
         self,

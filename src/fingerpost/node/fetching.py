@@ -2,7 +2,8 @@
 
 Two holders of each group are asked. Every packet is verified here, so a holder can leave packets out but not make any
 up. What one holder has and the other did not list is handed to the other; if it then signs that it keeps them, and
-signs a digest of its cells without them all the same, it has been caught leaving them out.
+signs a digest of its cells without them all the same, it has been caught leaving them out. Packets may end between its
+two words: what the second lists is read first, since it may withdraw them, and a packet in its last day accuses nobody.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from fingerpost.ids import PublicKey
-from fingerpost.limits import ACKNOWLEDGEMENTS, FRAME_PACKETS_MAX, REPLICAS
+from fingerpost.limits import ACKNOWLEDGEMENTS, CLOCK_SKEW_DAYS_MAX, FRAME_PACKETS_MAX, REPLICAS
 from fingerpost.node.cache import CellCache
 from fingerpost.node.events import Fetched, FrameRefused, HolderOmits
 from fingerpost.node.haves import cells_statement
@@ -33,6 +34,7 @@ from fingerpost.node.wire import (
     WantCells,
 )
 from fingerpost.packet import signature_holds
+from fingerpost.ports import day_of
 
 HOLDERS_ASKED = 2  # of each group
 HOLDERS_FOR_ALL = REPLICAS - ACKNOWLEDGEMENTS + 1  # among as many there is one that has what was acknowledged
@@ -322,11 +324,8 @@ class Fetching:
             visit.listed += ids
             if answer.more and ids and ids[-1] > after:
                 self._ask_again(template_id, visit, promised, ids[-1], now)
-                return
-            omitted = sorted(promised - set(visit.listed))
-            if omitted:
-                self._peers.distrust(visit.peer)
-                self._report(HolderOmits(peer=visit.peer, packet_ids=tuple(omitted)))
+            else:
+                self._accuse(template_id, visit, promised - set(visit.listed), now)
 
         self._requests.ask(
             visit.peer,
@@ -334,6 +333,34 @@ class Fetching:
                 number=number, template_id=template_id, cells=visit.cells, known=b"".join(visit.known), after=after
             ),
             expects=CellsHeld,
+            answered=answered,
+            failed=_nothing,
+            now=now,
+        )
+
+    def _accuse(self, template_id: bytes, visit: _Visit, omitted: set[bytes], now: float) -> None:
+        """Accuse a holder of leaving packets out, unless what it lists withdraws them or their time is up."""
+        cache = self._cache(template_id)
+        if not omitted:
+            return
+        omitted = cache.lasting(omitted, beside=visit.listed, day=day_of(now) + CLOCK_SKEW_DAYS_MAX)
+        unread = [each for each in visit.listed if each not in cache and each not in visit.tried][:FRAME_PACKETS_MAX]
+        if omitted and not unread:
+            self._peers.distrust(visit.peer)
+            self._report(HolderOmits(peer=visit.peer, packet_ids=tuple(sorted(omitted))))
+        if not omitted or not unread:
+            return
+        visit.tried.update(unread)
+
+        def answered(answer: Answer, *, now: float) -> None:
+            if isinstance(answer, Packets):
+                self._take(answer.packets, template_id, visit.cells, visit.peer, now)
+            self._accuse(template_id, visit, omitted, now)
+
+        self._requests.ask(
+            visit.peer,
+            lambda number: Get(number=number, packet_ids=b"".join(unread)),
+            expects=Packets,
             answered=answered,
             failed=_nothing,
             now=now,

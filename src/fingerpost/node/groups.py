@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fingerpost.ids import PublicKey
+from fingerpost.node.inventory import Inventory
 
 
 @dataclass(slots=True)
@@ -46,3 +48,19 @@ class GroupStatus:
     complete: bool
     packets: int
     digest: bytes
+
+
+def status_of(groups: Iterable[Group], inventory: Inventory) -> tuple[GroupStatus, ...]:
+    """Return each of these groups that this node holds, or of which its inventory has something."""
+    return tuple(
+        GroupStatus(
+            number=group.number,
+            holders=group.current,
+            holds=group.holds,
+            complete=group.complete,
+            packets=len(inventory.shelf(group.number)),
+            digest=inventory.shelf(group.number).root(),
+        )
+        for group in groups
+        if group.holds or len(inventory.shelf(group.number))
+    )

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.errors import UsageError
-from fingerpost.ids import PublicKey, TemplateId
+from fingerpost.ids import PublicKey, TemplateId, node_id
 from fingerpost.limits import TTL_DAYS_MAX
 from fingerpost.node.admission import Refusal, judge, judge_emitters
 from fingerpost.node.budget import SignatureBudget
@@ -96,7 +96,9 @@ class Holdings:
         """Return what a template's packets say."""
         if template_id not in self._knowledge:
             released = None if self._quarantine is None else self._quarantine.released
-            self._knowledge[template_id] = Knowledge(self.store, self.template(template_id), released=released)
+            self._knowledge[template_id] = Knowledge(
+                self.store, self.template(template_id), asker=node_id(self._me), released=released
+            )
         return self._knowledge[template_id]
 
     def inventory(self, template_id: bytes) -> Inventory:

@@ -5,6 +5,8 @@
     <home>/
     ├── keys/                        only the owner may look inside (mode 0700)
     │   ├── node.key                 the identity in use (mode 0600)
+    │   ├── subjects.salt            what subjects are hashed with (mode 0600)
+    │   ├── consortium/<template id>.ring   what packets of a consortium are sealed with (mode 0600)
     │   ├── retired/<node id>.key    earlier identities: only they can withdraw their packets
     │   └── records/                 signed succession and revocation records, to be shown to anyone
     ├── templates/<template id>.toml
@@ -43,6 +45,15 @@ class Home:
     def key_file(self) -> Path:
         """The secret key of the identity in use."""
         return self.keys / "node.key"
+
+    @property
+    def salt_file(self) -> Path:
+        """What subjects are hashed with."""
+        return self.keys / "subjects.salt"
+
+    def ring_file(self, template_id: bytes) -> Path:
+        """The keys of the consortium of a template."""
+        return self.keys / "consortium" / f"{template_id.hex()}.ring"
 
     @property
     def templates(self) -> Path:

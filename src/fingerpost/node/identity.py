@@ -45,6 +45,7 @@ __all__ = [
     "identity_records",
     "load_identity",
     "read_key_file",
+    "retired_identities",
     "revoke_identity",
     "rotate_identity",
     "verify_revocation",
@@ -104,7 +105,7 @@ def create_identity(home: Home, *, entropy: Entropy, day: int) -> Identity:
     """
     _finish_revocation(home)
     identity = Identity(seed=entropy.read(KEY_SIZE_BYTES), created_day=day)
-    _write_private(home, home.key_file, _key_file_text(identity))
+    write_private(home, home.key_file, _key_file_text(identity))
     return identity
 
 
@@ -122,6 +123,11 @@ def load_identity(home: Home) -> Identity:
     return identity
 
 
+def retired_identities(home: Home) -> list[Identity]:
+    """Return the earlier identities of a home, which alone can withdraw what they signed. Raises ``KeyFileError``."""
+    return [read_key_file(path) for path in sorted((home.keys / "retired").glob("*.key"))]
+
+
 def read_key_file(path: Path) -> Identity:
     """Read one key file.
 
@@ -129,7 +135,7 @@ def read_key_file(path: Path) -> Identity:
     ``key-unreadable``.
     """
     try:
-        text = _read_private(path)
+        text = read_private(path)
     except FileNotFoundError as error:
         raise KeyFileError(
             "key-missing", f"there is no identity in {path.parent}", hint="make one: fingerpost keys new"
@@ -153,7 +159,7 @@ def rotate_identity(home: Home, *, entropy: Entropy, day: int) -> Rotation:
         new = read_key_file(next_file)
     else:
         new = Identity(seed=entropy.read(KEY_SIZE_BYTES), created_day=day)
-        _write_private(home, next_file, _key_file_text(new))
+        write_private(home, next_file, _key_file_text(new))
     record_file = home.keys / "records" / f"succession-{old.node_id.hex()}.record"
     succession = sign_succession(old.seed, new.seed, day=day)
     if record_file.exists():
@@ -165,7 +171,7 @@ def rotate_identity(home: Home, *, entropy: Entropy, day: int) -> Rotation:
                 hint="restore keys/next.key from a backup, or remove the record if it was never given to anyone",
             )
     else:
-        _write_private(home, record_file, succession.encoded)
+        write_private(home, record_file, succession.encoded)
     _retire(home, old)
     _move(next_file, home.key_file)
     return Rotation(identity=new, succession=succession, record_file=record_file)
@@ -180,7 +186,7 @@ def revoke_identity(home: Home, *, day: int, reason: RevocationReason) -> tuple[
     identity = load_identity(home)
     revocation = sign_revocation(identity.seed, day=day, reason=reason)
     record_file = _revocation_file(home, identity.node_id)
-    _write_private(home, record_file, revocation.encoded)
+    write_private(home, record_file, revocation.encoded)
     _finish_revocation(home)
     return revocation, record_file
 
@@ -245,7 +251,8 @@ def _key_bytes(value: object, path: Path) -> bytes:
     return key
 
 
-def _read_private(path: Path) -> bytes:
+def read_private(path: Path, *, size_max: int = KEY_FILE_SIZE_BYTES_MAX) -> bytes:
+    """Read a short file that only its owner may read. Raises ``OSError``, and ``KeyFileError`` for any other file."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # Non-blocking: it may be a pipe.
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
@@ -257,13 +264,13 @@ def _read_private(path: Path) -> bytes:
                 f"other people on this machine could use {path} (mode {stat.S_IMODE(status.st_mode):04o})",
                 hint=f"chmod 600 {path}  (and rotate the key if somebody may have read it)",
             )
-        text = file.read(KEY_FILE_SIZE_BYTES_MAX + 1)
-    if len(text) > KEY_FILE_SIZE_BYTES_MAX:
+        text = file.read(size_max + 1)
+    if len(text) > size_max:
         raise KeyFileError("key-malformed", f"{path} is too long for a key file", hint=_RESTORE)
     return text
 
 
-def _write_private(home: Home, path: Path, data: bytes) -> None:
+def write_private(home: Home, path: Path, data: bytes) -> None:
     """Write a file that only its owner may read: whole and durable, or not at all, and never over another."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
@@ -299,7 +306,7 @@ def _retire(home: Home, identity: Identity) -> None:
     """Keep a second name for the key in use before its first name goes."""
     retired = home.keys / "retired" / f"{identity.node_id.hex()}.key"
     if not retired.exists():
-        _write_private(home, retired, _key_file_text(identity))
+        write_private(home, retired, _key_file_text(identity))
 
 
 def _finish_revocation(home: Home) -> None:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from fingerpost.elections.hire import Elector
+from fingerpost.elections.hiring import Hiring, election_of
 from fingerpost.fingerprint import Fingerprinter
-from fingerpost.packet import PACKET_DTYPE
+from fingerpost.ids import NodeId
+from fingerpost.node.admission import Refusal, judge_contents
+from fingerpost.packet import PACKET_DTYPE, packet_ids, sealed_rows
+from fingerpost.privacy.seal import KeyRing, Opened, Seals
 from fingerpost.store.base import PacketStore
-from fingerpost.synthesis import Synthesizer
+from fingerpost.synthesis import Answer, Election, Query, Synthesizer, Weighing
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.template import Template, condition_codes
 
@@ -18,20 +24,41 @@ Released = Callable[[npt.NDArray[np.void], int], npt.NDArray[np.bool_]]
 SYNTHESIZERS_MAX = 8  # fitted calculators kept: one for each choice of conditions that is asked for
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """The nodes that were elected, ready to answer."""
+
+    synthesizer: Synthesizer
+    election: Election
+
+    def ask_many(self, queries: Sequence[Query], *, weighing: Weighing | None) -> list[Answer]:
+        """Answer many questions; every answer says how its nodes were elected, and is mixed by ``weighing``."""
+        answers = self.synthesizer.ask_many(queries, weighing=weighing)
+        return [replace(answer, election=self.election) for answer in answers]
+
+
 class Knowledge:
     """One template's packets in a store, as evidence and as fitted calculators; its owner lets packets expire.
 
-    ``released`` says of packets on a day which may be answered from; without it all may, always.
+    ``asker`` is the node that asks: it elects by its own packets whose others to use. ``released`` says of packets on a
+    day which may be answered from; without it all may, always.
     """
 
-    def __init__(self, store: PacketStore, template: Template, *, released: Released | None = None) -> None:
+    def __init__(
+        self, store: PacketStore, template: Template, *, asker: NodeId, released: Released | None = None
+    ) -> None:
         self._store = store
         self._template = template
         self._released = released
+        self._seals = Seals(None)
         self._fingerprinter: Fingerprinter | None = None
         self._evidence: tuple[tuple[int, int], Evidence] | None = None
         self._synthesizers: dict[tuple[int, tuple[int, ...]], tuple[Evidence, Synthesizer]] = {}
         self._passing: tuple[object, Synthesizer, npt.NDArray[np.void]] | None = None
+        actions = 0 if template.action is None else len(template.action.levels)
+        self._elector = Elector(asker=asker, actions=actions)
+        self._hiring: tuple[Evidence, Hiring] | None = None
+        self._panels: dict[tuple[object, ...], tuple[Evidence, Panel]] = {}
 
     @property
     def fingerprinter(self) -> Fingerprinter:
@@ -39,6 +66,29 @@ class Knowledge:
         if self._fingerprinter is None:
             self._fingerprinter = Fingerprinter(self._template)
         return self._fingerprinter
+
+    @property
+    def seals(self) -> Seals:
+        """What seals and opens packets of the template here."""
+        return self._seals
+
+    def use_keys(self, ring: KeyRing | None) -> None:
+        """Seal and open with these keys of the template's consortium from now on; without any when it is None."""
+        if ring != self._seals.ring:
+            self._seals = Seals(ring)
+            self._evidence = self._passing = self._hiring = None
+            self._synthesizers.clear()
+            self._panels.clear()
+
+    def readable(self, packets: npt.NDArray[np.void]) -> Opened:
+        """Return what packets say that can be read here: sealed ones with a key here, and contents that fit."""
+        opened = self._seals.open(packets)
+        sealed = sealed_rows(packets[opened.rows])
+        if not sealed.any():
+            return opened
+        fits = ~sealed
+        fits[sealed] = judge_contents(opened.packets[sealed], self._template) == Refusal.WELCOME
+        return Opened(packets=opened.packets[fits], rows=opened.rows[fits], secrets=opened.secrets[fits])
 
     def packets(self) -> npt.NDArray[np.void]:
         """Return the live packets."""
@@ -49,7 +99,7 @@ class Knowledge:
         """Return the live packets that may be answered from, as columns; built anew only when they may have changed."""
         state = self._store.generation, 0 if self._released is None else day
         if self._evidence is None or self._evidence[0] != state:
-            self._evidence = state, Evidence.from_packets(self._of_answers(self.packets(), day), self._template)
+            self._evidence = state, self._evidence_of(self._of_answers(self.packets(), day))
         return self._evidence[1]
 
     def synthesizer(self, *, conditions: Mapping[str, object], day: int) -> Synthesizer:
@@ -76,16 +126,83 @@ class Knowledge:
         key = name, day, tuple(condition_codes(self._template, conditions))
         if self._passing is None or self._passing[0] != key:
             chosen = self._of_answers(packets(), day)
-            evidence = Evidence.from_packets(chosen, self._template)
+            evidence = self._evidence_of(chosen)
             synthesizer = Synthesizer(evidence, self._template, day=day, conditions=conditions)
             self._passing = key, synthesizer, chosen
         return self._passing[1]
+
+    def hiring(self, *, day: int) -> Hiring:
+        """Return whom to believe, given the live packets."""
+        evidence = self.evidence(day=day)
+        if self._hiring is None or self._hiring[0] is not evidence:
+            self._hiring = evidence, self._elector.read(evidence)
+        return self._hiring[1]
+
+    def panel(self, *, conditions: Mapping[str, object], day: int) -> Panel:
+        """Return what answers from the live packets of the nodes that were elected. Raises as ``synthesizer`` does."""
+        evidence, hiring = self.evidence(day=day), self.hiring(day=day)
+        key = "all", day, tuple(condition_codes(self._template, conditions))
+        return self._panel(key, evidence, hiring, conditions=conditions, day=day)
+
+    def panel_of(
+        self,
+        packets: Callable[[], npt.NDArray[np.void]],
+        *,
+        name: object,
+        conditions: Mapping[str, object],
+        day: int,
+    ) -> Panel:
+        """Return what answers from those of some packets whose nodes were elected, by them and by all live packets."""
+        chosen = self.synthesizer_of(packets, name=name, conditions=conditions, day=day).evidence
+        key = name, day, tuple(condition_codes(self._template, conditions))
+        known = self._panels.get(key)
+        if known is not None and known[0] is chosen:
+            return known[1]
+        behind = self._of_answers(np.concatenate([self.packets(), self._passing_packets()]), day)
+        hiring = self._elector.read(self._evidence_of(behind))
+        self._hiring = None
+        return self._panel(key, chosen, hiring, conditions=conditions, day=day)
 
     def packets_behind(self, evidence_digest: str, *, day: int) -> npt.NDArray[np.void]:
         """Return the packets that an answer was made from: those of the last passing choice, or all that may be."""
         if self._passing is not None and self._passing[1].evidence_digest == evidence_digest:
             return self._passing[2]
-        return self._of_answers(self.packets(), day)
+        known = self._of_answers(self.packets(), day)
+        panels = (panel.synthesizer for _, panel in self._panels.values())
+        used = next((each for each in panels if each.evidence_digest == evidence_digest), None)
+        if used is None:
+            return known
+        wanted = {one.tobytes() for one in used.evidence.packet_ids}
+        known = np.concatenate([known, self._passing_packets()])
+        return known[[one.tobytes() in wanted for one in packet_ids(known)]]
+
+    def _panel(
+        self,
+        key: tuple[object, ...],
+        evidence: Evidence,
+        hiring: Hiring,
+        *,
+        conditions: Mapping[str, object],
+        day: int,
+    ) -> Panel:
+        known = self._panels.get(key)
+        if known is None or known[0] is not evidence:
+            if len(self._panels) >= SYNTHESIZERS_MAX:
+                self._panels.clear()
+            elected = evidence.subset(hiring.rows(evidence))
+            synthesizer = Synthesizer(elected, self._template, day=day, conditions=conditions)
+            known = evidence, Panel(synthesizer=synthesizer, election=election_of(hiring))
+            self._panels[key] = known
+        return known[1]
+
+    def _passing_packets(self) -> npt.NDArray[np.void]:
+        return np.zeros(0, PACKET_DTYPE) if self._passing is None else self._passing[2]
+
+    def _evidence_of(self, packets: npt.NDArray[np.void]) -> Evidence:
+        if not sealed_rows(packets).any():
+            return Evidence.from_packets(packets, self._template)
+        readable = self.readable(packets)
+        return Evidence.from_packets(readable.packets, self._template, packet_ids=packet_ids(packets[readable.rows]))
 
     def _of_answers(self, packets: npt.NDArray[np.void], day: int) -> npt.NDArray[np.void]:
         return packets if self._released is None else packets[self._released(packets, day)]

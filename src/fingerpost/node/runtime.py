@@ -8,28 +8,43 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from fingerpost.carrier.base import Address
-from fingerpost.errors import NetworkError, RecordError, TableError, UsageError
+from fingerpost.errors import NetworkError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
+from fingerpost.node.asking import Mode
 from fingerpost.node.connection import Connection
-from fingerpost.node.emission import Observations, observation, observations_of_table, require_emittable
+from fingerpost.node.consortium import RingFile
+from fingerpost.node.emission import (
+    Observations,
+    first_problem,
+    observation,
+    observations_of_table,
+    require_emittable,
+    require_subject_column,
+    row_count,
+)
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, PacketsArrived, Refreshed, Unacknowledged
 from fingerpost.node.groups import GroupStatus
+from fingerpost.node.home import Home
+from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
+from fingerpost.node.reports import Confirmation, Emission
 from fingerpost.node.status import NodeStatus, Watch, read_status
+from fingerpost.node.subject_book import Forgotten, SubjectBook
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy, day_of
+from fingerpost.privacy.seal import KeyRing
 from fingerpost.store.retention import compaction_due
 from fingerpost.synthesis.answer import Gathering
 from fingerpost.system import SystemClock, SystemEntropy
@@ -43,32 +58,6 @@ ANSWER_SECONDS_MAX = 10.0
 EMIT_ROWS_AT_ONCE = 8_192
 NEAREST_PACKETS = 1_024  # asked for in mode "direct"
 
-Mode = Literal["sync", "cells", "direct"]
-MODES = ", ".join(get_args(Mode))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emission:
-    """What a table turned into: ``packet_ids`` in row order (hex), rows left out, and bytes.
-
-    Every packet is durable here and at ``holders`` other holders. ``acknowledged`` says that this is enough for any two
-    of them, this node among them, to be lost for ever; if not, the node goes on handing them over.
-    """
-
-    packet_ids: tuple[str, ...]
-    problems: tuple[RowProblem, ...]
-    size_bytes: int
-    holders: int
-    acknowledged: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirmation:
-    """An answer met its outcome: the packet that says so, and -ln of the probability that the answer gave it."""
-
-    packet_id: str
-    log_loss: float | None
-
 
 class AsyncNode:
     """One participant: it emits outcomes as signed packets and answers questions from everybody's packets."""
@@ -81,15 +70,21 @@ class AsyncNode:
         clock: Clock,
         follow: bool,
         watch: Watch,
+        book: SubjectBook,
+        ring_file: RingFile | None = None,
     ) -> None:
         self._engine = engine
         self._follow = follow
         self._template = template
         self._clock = clock
         self._watch = watch
+        self._book = book
+        self._ring_file = ring_file
+        self._learning = Learning(watch.store, template, me=node_id(engine.public_key))
         self._connection: Connection | None = None
         self._waiting: dict[int, asyncio.Future[Event]] = {}
         self._arrived = 0
+        self._closed = False
 
     @classmethod
     async def open(
@@ -101,11 +96,13 @@ class AsyncNode:
         follow: bool = True,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
+        keys: KeyRing | None = None,
     ) -> AsyncNode:
         """Open a node on ``home``, or in memory only when there is none, and join ``network`` if one is given.
 
         With ``follow`` the node keeps every packet of the template, and answers from them without telling anybody what
         it asks; else it keeps its own packets and its share of those of others. A home without an identity gets one.
+        Under the profile consortium ``keys`` seal and open packets, those of the home where there are none.
         Raises ``TemplateError``, ``KeyFileError`` and ``StoreError``.
         """
         clock, entropy = clock or SystemClock(), entropy or SystemEntropy()
@@ -121,8 +118,14 @@ class AsyncNode:
             organisation="" if network is None else network.organisation(PublicKey(signer.public_key)),
         )
         engine.serve(value, follow=follow)
-        node = cls(engine, value, clock=clock, follow=follow, watch=Watch(store=store))
+        place = None if root is None else Home(root)
+        ring_file = None if place is None or keys is not None else RingFile(place, value.template_id)
+        book = SubjectBook(place, store, signer=signer, entropy=entropy)
+        watch = Watch(store=store)
+        node = cls(engine, value, clock=clock, follow=follow, watch=watch, book=book, ring_file=ring_file)
         try:
+            engine.knowledge(value.template_id).use_keys(keys)
+            node._read_keys()
             if network is not None:
                 state = None if root is None else root / "directory"
                 await node._join(network, identity=SignerIdentity(signer), state=state)
@@ -175,6 +178,7 @@ class AsyncNode:
         Raises ``RecordError`` for a value that does not fit the template; then nothing left this node.
         """
         require_emittable(self._template)
+        self._read_keys()
         one = observation(
             self._template,
             situation,
@@ -190,19 +194,25 @@ class AsyncNode:
         columns: Mapping[str, object],
         *,
         skip_bad_rows: bool = False,
+        subject_column: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Emission:
         """Tell the outcomes of a whole table, columns by name; ``progress`` is called with (rows done, rows in all).
 
         Raises ``RecordError`` for the first row that does not fit, before anything is written; with
-        ``skip_bad_rows`` such rows are left out and listed in the result.
+        ``skip_bad_rows`` such rows are left out and listed in the result. ``subject_column`` says whom each row is
+        about: that stays here, hashed, so that ``forget`` finds the packets again.
         """
         require_emittable(self._template)
-        rows = _row_count(columns)
+        self._read_keys()
+        rows = row_count(columns)
         all_rows, problems = observations_of_table(self._template, columns, rows=rows)
         if problems and not skip_bad_rows:
-            raise _first_problem(problems, rows)
+            raise first_problem(problems, rows)
         bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
+        if subject_column is not None:
+            require_subject_column(self._template, columns, subject_column)
+            all_rows = replace(all_rows, subjects=self._book.keys_of(columns[subject_column]))
         return await self._emit(all_rows.without(bad), problems=problems, progress=progress)
 
     async def ask(
@@ -222,8 +232,9 @@ class AsyncNode:
         asks ``sync`` unless told otherwise, any other ``cells``. When no holder answers, the answer comes from what is
         known here.
         """
-        chosen: Mode = as_mode(mode) or ("sync" if self._follow else "cells")
-        _require_follow(chosen, follows=self._follow)
+        chosen: Mode = asking.as_mode(mode) or ("sync" if self._follow else "cells")
+        asking.require_follow(chosen, follows=self._follow)
+        self._read_keys()
         if chosen == "direct":
             asking.require_direct_allowed(self._template, tells_situation=tells_situation)
         where = asking.locate(self._engine, self._template, situation, cells=cells)
@@ -235,6 +246,7 @@ class AsyncNode:
             mode=chosen,
             nearest=nearest,
             conditions=conditions or {},
+            learning=self._learning,
             now=self._clock.now(),
         )
         return replace(answer, gathering=gathering)
@@ -245,10 +257,18 @@ class AsyncNode:
         The modes are those that ``ask`` takes by itself. Raises ``RecordError`` for the first row that does not fit.
         """
         if not self._follow:
-            rows = asking.rows_of(columns, rows=_row_count(columns))
+            rows = asking.rows_of(columns, rows=row_count(columns))
             return [await self.ask(row) for row in rows]
+        self._read_keys()
         await self._refresh()
-        return asking.ask_table(self._engine, self._template, columns, rows=_row_count(columns), now=self._clock.now())
+        return asking.ask_table(
+            self._engine,
+            self._template,
+            columns,
+            rows=row_count(columns),
+            learning=self._learning,
+            now=self._clock.now(),
+        )
 
     async def confirm(
         self,
@@ -258,13 +278,37 @@ class AsyncNode:
         outcome: object,
         action: object = None,
     ) -> Confirmation:
-        """Tell how the situation of an answer turned out: it becomes a packet like any other, and a score."""
-        packet_id = await self.emit(situation=situation, outcome=outcome, action=action)
-        return Confirmation(packet_id=packet_id, log_loss=asking.log_loss(answer, outcome))
+        """Tell how the situation of an answer turned out: it becomes a packet like any other, and a score.
+
+        If this node asked, the calculators behind the answer are trusted more or less from now on.
+        """
+        require_emittable(self._template)
+        one = observation(self._template, situation, outcome=outcome, action=action)
+        emission = await self._emit(one, confirmed=[(answer.query.fingerprint, answer.calculation, outcome)])
+        return Confirmation(
+            packet_id=emission.packet_ids[0], log_loss=asking.log_loss(answer, outcome), learnt=emission.learnt > 0
+        )
+
+    async def forget(self, subject: object) -> Forgotten:
+        """Withdraw every packet of this template that tells something about a subject, here and at all holders.
+
+        Raises ``RecordError`` (``subject-missing``) and ``KeyFileError``.
+        """
+        recall = self._book.recall(subject, self._template, day=day_of(self._clock.now()))
+        report = None
+        if recall.recalled:
+            if self._connection is not None:
+                await self._connection.meet()
+            number = self._engine.put_out(self._template.template_id, recall.withdrawals, now=self._clock.now())
+            self._book.done(recall)
+            report = await self._report_of(number)
+        holders = 0 if report is None else report.holders
+        return recall.forgotten(holders=holders, acknowledged=isinstance(report, Acknowledged))
 
     async def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer, for ``verify_receipt`` to check anywhere."""
-        return asking.receipt(self._engine, self._template, answer, now=self._clock.now())
+        now = self._clock.now()
+        return asking.receipt(self._engine, self._template, answer, learning=self._learning, now=now)
 
     async def find_packets(self, ids: Sequence[str]) -> npt.NDArray[np.void]:
         """Return the live packets with these ids (64 hex digits each), in their order, without those not here."""
@@ -286,6 +330,7 @@ class AsyncNode:
         """Drop what is expired, and rewrite the store when dead bytes have been in it for long enough."""
         store, now = self._watch.store, self._clock.now()
         self._engine.expire(now=now)
+        self._read_keys()
         if compaction_due(store.stats(), day=day_of(now)):
             store.compact(day_of(now))
 
@@ -316,6 +361,9 @@ class AsyncNode:
         """Leave the network and close the store; calling it twice is harmless."""
         if self._connection is not None:
             await self._connection.close()
+        if not self._closed:
+            self._closed = True
+            self._learning.close()
         self._watch.store.close()
 
     async def __aenter__(self) -> AsyncNode:
@@ -330,19 +378,28 @@ class AsyncNode:
         *,
         problems: Sequence[RowProblem] = (),
         progress: Callable[[int, int], None] | None = None,
+        confirmed: asking.Outcomes = (),
     ) -> Emission:
+        outcomes = confirmed or asking.outcomes_of_questions(
+            self._engine, self._template, observations, learning=self._learning
+        )
+        known = asking.evidence_before(self._engine, self._template, outcomes, now=self._clock.now())
         ids: list[str] = [""] * len(observations)
         size_bytes, reports = 0, []
         if self._connection is not None:
             await self._connection.meet()
         for start in range(0, len(observations), EMIT_ROWS_AT_ONCE):
             chunk = observations.part(slice(start, start + EMIT_ROWS_AT_ONCE))
-            emitted = self._engine.emit(self._template.template_id, chunk, now=self._clock.now())
-            for row, packet_id in zip(emitted.rows, packet_ids(emitted.packets), strict=True):
+            template_id, now = self._template.template_id, self._clock.now()
+            packets, rows = self._engine.build(template_id, chunk, now=now)
+            if chunk.subjects is not None:
+                self._book.note(chunk.subjects[rows], packets)
+            number = self._engine.put_out(template_id, packets, now=now)
+            for row, packet_id in zip(rows, packet_ids(packets), strict=True):
                 ids[start + int(row)] = packet_id.tobytes().hex()
-            self._watch.emitted(emitted.number, len(emitted.packets))
-            reports.append(await self._report_of(emitted.number))
-            size_bytes += emitted.packets.nbytes
+            self._watch.emitted(number, len(packets))
+            reports.append(await self._report_of(number))
+            size_bytes += packets.nbytes
             if progress is not None:
                 progress(min(start + EMIT_ROWS_AT_ONCE, len(observations)), len(observations))
             await asyncio.sleep(0)  # Between two chunks the caller may cancel.
@@ -352,6 +409,7 @@ class AsyncNode:
             size_bytes=size_bytes,
             holders=min((0 if report is None else report.holders for report in reports), default=0),
             acknowledged=bool(reports) and all(isinstance(report, Acknowledged) for report in reports),
+            learnt=asking.learn(outcomes, known, learning=self._learning, now=self._clock.now()),
         )
 
     async def _report_of(self, number: int) -> Acknowledged | Unacknowledged | None:
@@ -408,6 +466,12 @@ class AsyncNode:
         finally:
             del self._waiting[number]
 
+    def _read_keys(self) -> None:
+        """Take in what became of the consortium's keys in the home: a member joins or a key dies while a node runs."""
+        if self._ring_file is not None:
+            ring = self._ring_file.ring(day=day_of(self._clock.now()))
+            self._engine.knowledge(self._template.template_id).use_keys(ring)
+
     def _settle(self) -> None:
         while (event := self._engine.next_event()) is not None:
             self._watch.note(event)
@@ -430,36 +494,3 @@ class AsyncNode:
         )
         await self._connection.open(state=state)
         await self._refresh()
-
-
-def as_mode(name: str | None) -> Mode | None:
-    """Return a mode of asking by its name. Raises ``UsageError`` (``mode-unknown``)."""
-    if name is None or name in get_args(Mode):
-        return cast("Mode | None", name)
-    raise UsageError("mode-unknown", f"no mode of asking is called {name!r}", hint=f"there are: {MODES}")
-
-
-def _require_follow(mode: Mode, *, follows: bool) -> None:
-    if mode == "sync" and not follows:
-        raise UsageError(
-            "mode-follow",
-            "this node keeps no more than its share of the template, so it cannot answer from its own packets alone",
-            hint='ask with mode "cells", or open the node with follow=True',
-        )
-
-
-def _row_count(columns: Mapping[str, object]) -> int:
-    if not columns:
-        raise TableError("table-empty", "a table without columns has nothing to tell")
-    return len(next(iter(columns.values())))  # type: ignore[arg-type]
-
-
-def _first_problem(problems: Sequence[RowProblem], rows: int) -> RecordError:
-    first, bad = problems[0], len({problem.row for problem in problems})
-    return RecordError(
-        first.code,
-        f"row {first.row}, {first.message} ({bad} of {rows} rows have a problem; nothing was written)",
-        hint=first.hint,
-        field=first.field,
-        row=first.row,
-    )

@@ -31,6 +31,13 @@ from fingerpost.packet._packet import BatchProof, Packet, SignedPacket
 from fingerpost.packet._payload import Payload, SealedPayload
 from fingerpost.packet._payload_layout import MOMENTS_DTYPE, PayloadLayout, blank_bodies, has_layout, payloads
 from fingerpost.packet._reasons import Reason
+from fingerpost.packet._sealing import (
+    SECRET_SIZE_BYTES,
+    open_sealed,
+    seal_bodies,
+    seal_commitment,
+    sealed_rows,
+)
 from fingerpost.packet._signing import Signer, sign_batch, signature_holds, verify
 from fingerpost.packet._structure import check_structure
 
@@ -41,6 +48,7 @@ __all__ = [
     "PACKET_DTYPE",
     "PAYLOAD_SIZE_BYTES",
     "PLAINTEXT_SIZE_BYTES",
+    "SECRET_SIZE_BYTES",
     "BatchProof",
     "CategoryOutcome",
     "CountsOutcome",
@@ -67,9 +75,13 @@ __all__ = [
     "decode",
     "encode",
     "has_layout",
+    "open_sealed",
     "packet_ids",
     "packets_from_frame",
     "payloads",
+    "seal_bodies",
+    "seal_commitment",
+    "sealed_rows",
     "sign_batch",
     "sign_bodies",
     "signature_holds",

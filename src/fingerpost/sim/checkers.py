@@ -10,7 +10,7 @@ from fingerpost.limits import CLOCK_SKEW_DAYS_MAX, FRAME_SIZE_BYTES_MAX, REPLICA
 from fingerpost.node.engine import Engine
 from fingerpost.node.placement import first_of_each_organisation, group_key, rank
 from fingerpost.packet import decode, verify
-from fingerpost.ports import SECONDS_PER_DAY, day_of
+from fingerpost.ports import day_of
 from fingerpost.sim.ledger import Ledger, Told, packet_id_of
 from fingerpost.sim.options import CLOCK_SECONDS_MAX
 from fingerpost.sim.sizes import items_held
@@ -18,9 +18,9 @@ from fingerpost.sim.station import Station
 from fingerpost.sim.violation import ViolationError
 from fingerpost.template import Template
 
-ENGINE_ITEMS_MAX = 2_000  # in all tables of an engine that knows no packets and no peers
-ENGINE_ITEMS_PER_PACKET = 40
-ENGINE_ITEMS_PER_PEER = 400
+ENGINE_ITEMS_MAX = 400  # in all tables of an engine that knows no packets and no peers
+ENGINE_ITEMS_PER_PACKET = 10
+ENGINE_ITEMS_PER_PEER = 50
 
 
 class DurabilityChecker:
@@ -70,10 +70,11 @@ class SoundnessChecker:
         self._sound: set[tuple[bytes, bytes]] = set()
 
     def check(self, *, now: float) -> None:
-        """Look at every packet that is new on an honest disk. Raises ``ViolationError``."""
+        """Look at every packet and withdrawal that is new on an honest disk. Raises ``ViolationError``."""
         for station in self._stations:
             if station.is_honest and not station.is_lost:
-                for item in station.disk.packets.items():
+                withdrawals = [(packet_id_of(each), each) for each in station.disk.withdrawals.values()]
+                for item in (*station.disk.packets.items(), *withdrawals):
                     if item not in self._sound:
                         self._check_new(*item, where=station.name, now=now)
                         self._sound.add(item)
@@ -166,8 +167,3 @@ class LivenessChecker:
             for each in self._stations
             if each.is_honest and each.is_running and packet_id in each.disk.packets
         ]
-
-
-def seconds_left_of(day: int) -> float:
-    """Return the ideal clock's time at which a day is over, in seconds since 1970."""
-    return float((day + 1) * SECONDS_PER_DAY)

@@ -205,9 +205,9 @@ class Workload:
         """Return the packets that an answer rests on; now and then answer in earnest, which takes longer."""
         template_id, cells = self._template.template_id, question.where.cells
         if question.mode == "cells":
-            synthesizer = engine.synthesizer_of_cells(template_id, cells, conditions={}, now=now)
+            synthesizer = engine.synthesizer(template_id, cells=cells, conditions={}, now=now)
         elif isinstance(event, Fetched):
-            synthesizer = engine.synthesizer_of_packets(template_id, event.packet_ids, conditions={}, now=now)
+            synthesizer = engine.synthesizer(template_id, ids=event.packet_ids, conditions={}, now=now)
         else:
             synthesizer = engine.synthesizer(template_id, conditions={}, now=now)
         if self._chance.happens(ANSWERED_IN_EARNEST):

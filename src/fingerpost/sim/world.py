@@ -338,7 +338,7 @@ class World:
         rows = np.array(chance.some_of(range(len(records_of(self.template))), 3), np.intp)
         sound, _ = build_packets(
             self.template,
-            station.engine.fingerprinter(self.template.template_id),
+            station.engine.knowledge(self.template.template_id).fingerprinter,
             records_of(self.template).part(rows),
             signer=station.signer,
             day=day,

@@ -4,8 +4,12 @@ from fingerpost.synthesis._synthesizer import Synthesizer, synthesize, synthesiz
 from fingerpost.synthesis.answer import (
     ActionEstimate,
     Answer,
+    Calculation,
+    CalculatorShare,
+    Election,
     LevelEstimate,
     NodeShare,
+    NodeVerdict,
     Notice,
     NumberEstimate,
     PacketShare,
@@ -14,17 +18,22 @@ from fingerpost.synthesis.answer import (
 )
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.synthesis.kernel import FittedKernel, KernelOptions, KernelSettings, fit
+from fingerpost.synthesis.panel import Weighing
 from fingerpost.synthesis.receipt import Receipt, Verification, make_receipt, verify_receipt
 
 __all__ = [
     "ActionEstimate",
     "Answer",
+    "Calculation",
+    "CalculatorShare",
+    "Election",
     "Evidence",
     "FittedKernel",
     "KernelOptions",
     "KernelSettings",
     "LevelEstimate",
     "NodeShare",
+    "NodeVerdict",
     "Notice",
     "NumberEstimate",
     "PacketShare",
@@ -33,6 +42,7 @@ __all__ = [
     "Receipt",
     "Synthesizer",
     "Verification",
+    "Weighing",
     "fit",
     "make_receipt",
     "synthesize",

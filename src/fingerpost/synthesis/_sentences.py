@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fingerpost.synthesis.answer import ActionEstimate, Answer, Gathering, LevelEstimate, NumberEstimate
+    from fingerpost.synthesis.answer import ActionEstimate, Answer, Election, Gathering, LevelEstimate, NumberEstimate
 
 LEVELS_SHOWN = 4
 ID_DIGITS = 8
@@ -37,10 +37,38 @@ def explain(answer: Answer) -> tuple[str, ...]:
     sentences += [_action(action) for action in answer.actions]
     if answer.actions:
         sentences.append("Actions were chosen by people who saw more than the packets say: these are not effects.")
+    if answer.election is not None:
+        sentences += _election(answer.election)
     if answer.gathering is not None and answer.gathering.mode != "sync":
         sentences.append(_gathering(answer.gathering))
     sentences += [f"Careful: {warning.text}" for warning in answer.warnings]
     return tuple(sentences)
+
+
+def _election(election: Election) -> list[str]:
+    others = election.hired + election.refused + election.unknown
+    if not others:
+        return []
+    if election.anchored:
+        found = [
+            f"Measured by {_count(election.own_packets, 'outcome')} of your own, {election.hired:,} of "
+            f"{_count(others, 'other node')} tell more than luck would and {_was(election.refused)} refused."
+        ]
+    elif others == 1:
+        found = ["You have too few outcomes to measure the other node by, and there is none to compare it with."]
+    else:
+        found = [
+            "You have too few outcomes to measure others by: nothing protects against a majority that lies.",
+            f"Compared with each other, of {_count(others, 'other node')} {_was(election.refused)} refused for "
+            "contradicting the larger camp.",
+        ]
+    if election.unvetted:
+        found.append(f"Careful: packets of {_count(election.unknown, 'node')} are used that nobody has vetted.")
+    return found
+
+
+def _was(number: int) -> str:
+    return f"{number:,} was" if number == 1 else f"{number:,} were"
 
 
 def _gathering(gathering: Gathering) -> str:

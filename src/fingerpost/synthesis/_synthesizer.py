@@ -17,8 +17,11 @@ from fingerpost.synthesis._estimates import estimate_of
 from fingerpost.synthesis._shares import Agreement, agreement_of, node_shares, packet_shares
 from fingerpost.synthesis.actions import ActionPool, action_pools, compare_actions
 from fingerpost.synthesis.answer import Answer, Notice, PairSums, Query
+from fingerpost.synthesis.calculators import Questions, own_pool
 from fingerpost.synthesis.intervals import Uncertainty, uncertainty
 from fingerpost.synthesis.kernel import KernelOptions, fit, nearest_rows, packet_weights
+from fingerpost.synthesis.panel import Panel, pool_range
+from fingerpost.synthesis.shipped_calculators import shipped_calculators
 from fingerpost.template import CategoryOutcomeField, condition_codes, condition_values
 
 if TYPE_CHECKING:
@@ -27,8 +30,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fingerpost.synthesis._estimates import Estimate
+    from fingerpost.synthesis.calculators import Calculator
     from fingerpost.synthesis.evidence import Evidence
     from fingerpost.synthesis.kernel import KernelSettings, Smoothing
+    from fingerpost.synthesis.panel import Weighing
     from fingerpost.template import Template
 
 PACKETS_SHOWN = 10
@@ -40,7 +45,8 @@ class Synthesizer:
     computed once, when first needed. The half-life is the template's, whatever ``options`` say.
 
     ``conditions`` keeps only the packets that state these levels. Packets that are expired, from the future, or of no
-    weight are left out. Given ``settings`` (from an earlier answer) nothing is searched for.
+    weight are left out. Given ``settings`` (from an earlier answer) nothing is searched for. ``calculators`` (default:
+    those of this package) are what estimates are mixed from where a question says how.
     """
 
     def __init__(
@@ -52,23 +58,70 @@ class Synthesizer:
         options: KernelOptions | None = None,
         conditions: Mapping[str, object] | None = None,
         settings: KernelSettings | None = None,
+        calculators: Sequence[Calculator] | None = None,
     ) -> None:
         self.template = template
         self.day = day
         self.options = replace(options or KernelOptions(), half_life_days=template.half_life_days)
         self.conditions = condition_codes(template, conditions or {})
         self.settings = settings
+        self.calculators = tuple(shipped_calculators() if calculators is None else calculators)
+        self._panel: tuple[bytes, Panel] | None = None
         self.evidence = evidence.subset(self._usable(evidence))
 
-    def ask(self, query: Query) -> Answer:
+    def ask(self, query: Query, *, weighing: Weighing | None = None) -> Answer:
         """Answer one question."""
-        return self.ask_many([query])[0]
+        return self.ask_many([query], weighing=weighing)[0]
 
-    def ask_many(self, queries: Sequence[Query]) -> list[Answer]:
+    def ask_many(self, queries: Sequence[Query], *, weighing: Weighing | None = None) -> list[Answer]:
         """Answer many questions with one fit; each answer is the same as alone, to about 1e-12.
+
+        With a ``weighing`` estimates are mixed from several calculators; without, they are those of kernel ridge on all
+        packets alike.
 
         :raises UsageError: for a fingerprint or sketch of the wrong size.
         """
+        if weighing is None or not len(self.evidence):
+            return self._ask_pooled(queries)
+        answers = self._ask_pooled(queries)
+        return self.panel(weighing.asker).mix(answers, self._questions(queries), weighing)
+
+    def with_evidence(self, evidence: Evidence) -> Synthesizer:
+        """Return what answers the same way from other evidence."""
+        return Synthesizer(
+            evidence,
+            self.template,
+            day=self.day,
+            options=self.options,
+            conditions=dict(self._stated_conditions()),
+            settings=self.settings,
+            calculators=self.calculators,
+        )
+
+    def panel(self, asker: bytes) -> Panel:
+        """Return the calculators, fitted for the node with this id; the last one is kept."""
+        if self._panel is None or self._panel[0] != asker:
+            low, high = pool_range(self.template)
+            pool = own_pool(
+                self.evidence,
+                self.uncertainty.fitted,
+                asker=asker,
+                day=self.day,
+                options=self.options,
+                low=low,
+                high=high,
+            )
+            self._panel = asker, Panel(pool, self.template, self.calculators)
+        return self._panel[1]
+
+    def _questions(self, queries: Sequence[Query]) -> Questions:
+        features = self._features(queries)
+        size = self.template.fingerprint_bits // 8
+        prints = np.frombuffer(b"".join(q.fingerprint for q in queries), np.uint8).reshape(-1, size)
+        sketches = np.asarray(features, np.float64) if self.template.sketch else None
+        return Questions(fingerprints=prints, sketches=sketches)
+
+    def _ask_pooled(self, queries: Sequence[Query]) -> list[Answer]:
         features = self._features(queries)
         if not len(self.evidence):
             return [self._without_evidence(query) for query in queries]

@@ -137,6 +137,76 @@ class Gathering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalculatorShare:
+    """What one calculator said. ``standing`` is what the election gives it, ``weight`` its share of this estimate.
+
+    Standings sum to one. A calculator that is not ``awake`` had nothing to go on for this question: its weight is zero,
+    its forecast empty, and its standing stays. A forecast is ``probabilities`` in the template's order, or a ``mean``
+    with a standard ``deviation`` of single outcomes.
+    """
+
+    name: str
+    standing: float
+    weight: float
+    awake: bool
+    probabilities: tuple[float, ...]
+    mean: float | None
+    deviation: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calculation:
+    """Which calculators an estimate was mixed from, for the node ``asker`` (hex), after how many ``confirmations``.
+
+    ``regret_nats`` bounds what asking cost, in all, beyond what the asker would have lost alone.
+    """
+
+    asker: str
+    confirmations: int
+    regret_nats: float
+    calculators: tuple[CalculatorShare, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeVerdict:
+    """What the election of nodes found about one: ``own``, ``hired``, ``refused`` or ``unknown``.
+
+    ``log_evidence`` is the logarithm of its e-value and ``needed`` what it takes to be hired (by agreement: how well it
+    agrees with the larger camp, and below which contrast it is refused). ``familiar`` of its ``packets`` were judged;
+    ``round`` is the round in which it was hired, from 1, else 0.
+    """
+
+    node_id: str
+    finding: str
+    log_evidence: float
+    needed: float
+    familiar: int
+    packets: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Election:
+    """Whose packets were used, and by which rule that was decided.
+
+    ``rule`` is ``dependence`` or ``truth`` where outcomes of the asker's own decided (``anchored``), else
+    ``agreement``. ``alpha`` bounds the false discovery rate of an anchored rule. ``own_packets`` are the asker's;
+    ``hired``, ``refused`` and ``unknown`` count other nodes. ``unvetted`` says that packets of ``unknown`` nodes were
+    used too. ``nodes`` are those with the most packets.
+    """
+
+    rule: str
+    anchored: bool
+    alpha: float
+    own_packets: int
+    hired: int
+    refused: int
+    unknown: int
+    unvetted: bool
+    nodes: tuple[NodeVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """An estimate with everything that it rests on. When ``abstained`` the estimate, if any, is not to be relied on.
 
@@ -171,7 +241,9 @@ class Answer:
     conditions: tuple[tuple[str, str], ...]
     day: int
     settings: KernelSettings | None
+    calculation: Calculation | None = None  # None: kernel ridge on all packets alike
     gathering: Gathering | None = None  # no part of a receipt: it cannot be derived from packets
+    election: Election | None = None  # nor is this: it follows from packets that were not used, too
     calculator: str = CALCULATOR
     version: int = ANSWER_VERSION
 

@@ -12,6 +12,8 @@ from fingerpost.errors import UsageError
 from fingerpost.synthesis.answer import (
     ActionEstimate,
     Answer,
+    Calculation,
+    Election,
     Gathering,
     LevelEstimate,
     NodeShare,
@@ -35,7 +37,9 @@ _TYPES: dict[str, Any] = {
     "carriers": tuple[PacketShare, ...],
     "actions": tuple[ActionEstimate, ...],
     "reason": Notice | None,
+    "calculation": Calculation | None,
     "gathering": Gathering | None,
+    "election": Election | None,
     "warnings": tuple[Notice, ...],
     "abstained": bool,
     "confidence": float,

@@ -7,7 +7,7 @@ arrived, and a packet that arrived twice counts once.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -55,6 +55,7 @@ class Evidence:
     summary_counts: NDArray[np.int64]  # (S, L)
     means: NDArray[np.float64]  # (n,) or (0,)
     squares: NDArray[np.float64]  # (n,) or (0,)
+    trust: NDArray[np.float64] | None = None  # (n,) in [0, 1], by elections; None: all count alike
 
     def __post_init__(self) -> None:
         n = len(self.packet_ids)
@@ -65,6 +66,8 @@ class Evidence:
             raise UsageError("evidence-columns", "every column of evidence has one entry per packet")
         if self.sketches is not None and len(self.sketches) != n:
             raise UsageError("evidence-columns", "sketches are there for every packet or for none")
+        if self.trust is not None and (len(self.trust) != n or not ((self.trust >= 0) & (self.trust <= 1)).all()):
+            raise UsageError("evidence-columns", "the trust of every packet lies between 0 and 1")
 
     def __len__(self) -> int:
         return len(self.packet_ids)
@@ -170,7 +173,12 @@ class Evidence:
             summary_counts=self.summary_counts[position[is_summary]],
             means=self.means[chosen] if number else self.means,
             squares=self.squares[chosen] if number else self.squares,
+            trust=None if self.trust is None else self.trust[chosen],
         )
+
+    def trusted(self, trust: NDArray[np.float64] | None) -> Evidence:
+        """Return the same packets, each of which counts as much as its ``trust`` (n,) in [0, 1] says."""
+        return replace(self, trust=trust)
 
     def live_on(self, day: int, *, skew_days: int) -> NDArray[np.bool_]:
         """Return which packets have begun (``skew_days`` of clock error allowed) and not yet expired on ``day``."""

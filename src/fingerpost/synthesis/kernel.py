@@ -128,8 +128,8 @@ class FittedKernel:
                 yield self._smooth_whole(features[start : start + QUERIES_AT_ONCE])
             return
         for query in range(len(features)):
-            distances = self._scan(features[query])
-            yield self._smooth_near(features[query], nearest_rows(distances, self.options.neighbours))
+            distances = self.scan(features[query])
+            yield self.smooth_near(features[query], nearest_rows(distances, self.options.neighbours))
 
     def predict(
         self, fingerprints: NDArray[np.uint8], sketches: NDArray[np.float64] | None = None
@@ -187,14 +187,14 @@ class FittedKernel:
             variance=self.solution.variance(cross),
         )
 
-    def _scan(self, query: NDArray[Any]) -> NDArray[Any]:
+    def scan(self, query: NDArray[Any]) -> NDArray[Any]:
         """Return something that orders all packets (n,) by distance to ``query``."""
         if self.columns is not None:
             return scan_bits(self.columns, query.astype(np.uint8))
         distances: NDArray[Any] = self._distances(query[None], self.features)[0]
         return distances
 
-    def _smooth_near(self, query: NDArray[np.uint8] | NDArray[np.float64], rows: NDArray[np.int64]) -> Smoothing:
+    def smooth_near(self, query: NDArray[np.uint8] | NDArray[np.float64], rows: NDArray[np.int64]) -> Smoothing:
         """Solve one question on the packets of ``rows``."""
         near = self.features[rows]
         noise = self.settings.ridge / self.weights[rows]
@@ -272,10 +272,12 @@ def fit(
 
 
 def packet_weights(evidence: Evidence, *, day: int, options: KernelOptions) -> NDArray[np.float64]:
-    """Return (n,) records x confidence x 2^(-age / half-life): a claim can lower a weight, never raise it."""
+    """Return (n,) records x confidence x 2^(-age / half-life) x trust: a claim can lower a weight, never raise it."""
     weights = np.minimum(evidence.records, options.records_max) * (evidence.confidences / CONFIDENCE_CERTAIN)
     if options.half_life_days:
         weights = weights * 0.5 ** (np.maximum(day - evidence.epochs, 0) / options.half_life_days)
+    if evidence.trust is not None:
+        weights = weights * evidence.trust
     return np.asarray(weights, np.float64)
 
 
@@ -331,7 +333,7 @@ def _search_settings(
     weights: NDArray[np.float64],
     options: KernelOptions,
 ) -> KernelSettings:
-    sample = _drawn(evidence, weights, options.search_packets_max)
+    sample = drawn_rows(evidence, weights, options.search_packets_max)
     part = evidence.subset(sample)
     sample = sample[_content_order(part, features[sample], weights[sample])]
     distances = feature_distances(family, features[sample], features[sample])
@@ -350,7 +352,7 @@ def _search_settings(
     return KernelSettings(family=family, length=found.length, ridge=found.ridge, temperature=1.0, spread=spread)
 
 
-def _drawn(evidence: Evidence, weights: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+def drawn_rows(evidence: Evidence, weights: NDArray[np.float64], count: int) -> NDArray[np.int64]:
     """Return ``count`` rows (all, if there are fewer) that content alone picks, as good as at random, ascending.
 
     Ranked by a 64-bit mix of fingerprint, outcome, records and weight: whoever emitted the packets, in whatever order
@@ -429,13 +431,13 @@ def _residuals_whole(fitted: FittedKernel) -> Residuals:
 
 
 def _residuals_near(fitted: FittedKernel) -> Residuals:
-    rows = _drawn(fitted.evidence, fitted.weights, fitted.options.calibration_packets_max)
+    rows = drawn_rows(fitted.evidence, fitted.weights, fitted.options.calibration_packets_max)
     nodes, by_node = fitted.evidence.node_index, len(fitted.evidence.node_ids) >= NODES_TO_LEAVE_OUT
     predicted, variance, nearest = [], [], []
     for row in rows:
-        distances = fitted._scan(fitted.features[row])
+        distances = fitted.scan(fitted.features[row])
         near = nearest_rows(distances, fitted.options.neighbours + 1)
-        smoothing = fitted._smooth_near(fitted.features[row], near[near != row][: fitted.options.neighbours])
+        smoothing = fitted.smooth_near(fitted.features[row], near[near != row][: fitted.options.neighbours])
         predicted.append(smoothing.weights[0] @ fitted.targets[smoothing.rows])
         variance.append(float(smoothing.variance[0]))
         if by_node:
@@ -453,6 +455,25 @@ def _residuals_near(fitted: FittedKernel) -> Residuals:
         weights=fitted.weights[rows],
         nearest=np.array(nearest),
     )
+
+
+def left_out_near(
+    fitted: FittedKernel, rows: NDArray[np.int64], *, with_node: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return scores (r, c) and variances (r,) of packets asked as if they were not there, each on its nearest others.
+
+    With ``with_node`` the other packets of its node are not there either, if there are nodes enough.
+    """
+    nodes = fitted.evidence.node_index
+    apart = with_node and len(fitted.evidence.node_ids) >= NODES_TO_LEAVE_OUT
+    predicted, variance = np.empty((len(rows), fitted.targets.shape[1])), np.empty(len(rows))
+    for place, row in enumerate(rows):
+        distances = fitted.scan(fitted.features[row])
+        others = np.flatnonzero(nodes != nodes[row] if apart else np.arange(len(nodes)) != row)
+        near = others[nearest_rows(distances[others], fitted.options.neighbours)]
+        smoothing = fitted.smooth_near(fitted.features[row], near)
+        predicted[place], variance[place] = smoothing.weights[0] @ fitted.targets[near], smoothing.variance[0]
+    return predicted, variance
 
 
 def _temperature(fitted: FittedKernel) -> float:

@@ -3,8 +3,10 @@
 A receipt file is one line that names the format, a BLAKE2s-256 digest of the rest, and a MessagePack map of: the
 canonical template, the packets (512 bytes each, in order of their ids), the options, and the answer as canonical JSON
 without its sentences. Up to ``whole_packets_max`` packets all of them are there and everything is derived again,
-settings included. Beyond, the packets nearest to the question are there: the estimate follows from them and from the
-settings that the receipt states; intervals and totals do not, and ``Verification.whole`` is False.
+settings included. Beyond, the packets nearest to the question are there: the pooled estimate follows from them and from
+the settings that the receipt states; intervals, totals and what other calculators said do not, and
+``Verification.whole`` is False. How much each calculator counts, and each packet where they did not count alike, is
+stated in either case: it is the asker's experience.
 
 Verifying shows that the answer follows from packets that their emitters signed. It cannot show that no packet was left
 out: that takes holders who attest what they hold.
@@ -23,7 +25,16 @@ import numpy as np
 
 from fingerpost.errors import FingerpostError, ReceiptError, TemplateError, UsageError
 from fingerpost.limits import EPOCH_DAY_MAX, PACKET_SIZE_BYTES, TEMPLATE_SIZE_BYTES_MAX
-from fingerpost.packet import check_structure, packet_ids, packets_from_frame, verify_packets
+from fingerpost.packet import (
+    SECRET_SIZE_BYTES,
+    check_structure,
+    open_sealed,
+    packet_ids,
+    packets_from_frame,
+    sealed_rows,
+    verify_packets,
+)
+from fingerpost.synthesis._stated_mixture import mixed_as_stated, stated_weighing
 from fingerpost.synthesis._synthesizer import Synthesizer
 from fingerpost.synthesis.answer import Answer, Query
 from fingerpost.synthesis.evidence import Evidence
@@ -31,7 +42,7 @@ from fingerpost.synthesis.kernel import KernelOptions, KernelSettings
 from fingerpost.template import Template, parse_template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -39,7 +50,9 @@ HEADER = b"fingerpost receipt 1\n"
 DIGEST_SIZE_BYTES = 32
 RECEIPT_PACKETS_MAX = 2_048
 CLAIMS_SIZE_BYTES_MAX = 1 << 21
-RECEIPT_SIZE_BYTES_MAX = RECEIPT_PACKETS_MAX * PACKET_SIZE_BYTES + TEMPLATE_SIZE_BYTES_MAX + CLAIMS_SIZE_BYTES_MAX
+RECEIPT_SIZE_BYTES_MAX = (
+    RECEIPT_PACKETS_MAX * (PACKET_SIZE_BYTES + SECRET_SIZE_BYTES) + TEMPLATE_SIZE_BYTES_MAX + CLAIMS_SIZE_BYTES_MAX
+)
 GRID_MAX = 32
 TOLERANCE = 1e-9
 NONSENSE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, np.linalg.LinAlgError)
@@ -50,13 +63,15 @@ HINT_DAMAGED = "Ask for the receipt again: this one was damaged or changed on it
 HINT_FALSE = "Do not rely on this answer: it does not follow from the packets in its receipt."
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a receipt file holds. Values are checked by ``verify_receipt``, not before."""
 
     template: bytes  # canonical
     packets: bytes
     options: dict[str, int | str | list[float]]
     claims: bytes  # the answer as canonical JSON
+    trust: bytes = b""  # of every packet, as little-endian doubles; empty where all count alike
+    secrets: bytes = b""  # of sealed packets: what opens each packet in turn, zeros where it is plain
 
     def to_bytes(self) -> bytes:
         """Return the content of a ``*.receipt`` file."""
@@ -91,6 +106,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Verification:
     """What was verified. ``answer`` is the answer as derived here; ``whole`` says that all of it was.
 
+    ``opened`` of the packets are sealed and were opened with the secrets in the receipt.
+
     Otherwise (large pools) the estimate, the nearest packets and their weights were derived, from stated settings.
     """
 
@@ -98,25 +115,37 @@ class Verification:
     packets: int
     nodes: int
     whole: bool
+    opened: int = 0
 
     @property
     def statements(self) -> tuple[str, ...]:
         """Return what may be said now, and what may not."""
         signed = f"signatures verified: {self.packets} packets of {self.nodes} nodes"
+        opened = (f"opened with the secrets in the receipt: {self.opened} packets",) if self.opened else ()
         scope = "" if self.whole else " (estimate and nearest packets; settings, intervals and totals as stated)"
-        return (signed, f"derivation verified{scope}", "completeness: not attested")
+        return (signed, *opened, f"derivation verified{scope}", "completeness: not attested")
 
 
 def make_receipt(
-    answer: Answer, packets: NDArray[Any], template: Template, *, options: KernelOptions | None = None
+    answer: Answer,
+    packets: NDArray[Any],
+    template: Template,
+    *,
+    options: KernelOptions | None = None,
+    secrets: NDArray[np.uint8] | None = None,
+    trusted: Callable[[Evidence], Evidence] | None = None,
 ) -> Receipt:
     """Return the receipt of ``answer``, given the packets (``PACKET_DTYPE``) and options that it was made with.
 
-    More packets than those are harmless as long as they could not have been used.
+    More packets than those are harmless as long as they could not have been used. ``secrets`` (n, 32) open the sealed
+    ones among them: whoever gets the receipt can read those packets, and no others. ``trusted`` says how much each
+    packet counted, where they did not count alike.
 
     :raises ReceiptError: when the answer does not follow from these packets, or rests on none.
     """
-    evidence = Evidence.from_packets(packets, template)
+    evidence, _ = _evidence_of(packets, template, secrets)
+    if trusted is not None:
+        evidence = trusted(evidence)
     used = _synthesizer(evidence, template, answer, options or KernelOptions(), settings=None)
     if used.evidence_digest != answer.evidence_digest:
         raise ReceiptError(
@@ -132,12 +161,15 @@ def make_receipt(
     wanted = {one.tobytes() for one in used.evidence.packet_ids[rows]}
     ids = packet_ids(packets)
     found = {one.tobytes(): row for row, one in enumerate(ids) if one.tobytes() in wanted}
-    chosen = packets[[found[one] for one in sorted(found)]]
+    order = [found[one] for one in sorted(found)]
+    chosen = packets[order]
     receipt = Receipt(
         template=template.canonical,
         packets=chosen.tobytes(),
         options=_plain_options(used.options),
         claims=_canonical(_claims(answer)),
+        trust=b"" if used.evidence.trust is None else used.evidence.trust[np.sort(rows)].astype("<f8").tobytes(),
+        secrets=secrets[order].tobytes() if secrets is not None and sealed_rows(chosen).any() else b"",
     )
     verify_receipt(receipt)
     return receipt
@@ -153,16 +185,27 @@ def verify_receipt(receipt: Receipt | bytes) -> Verification:
     packets = _packets(known.packets, template)
     claims = _read_claims(known.claims)
     options = _options(known.options)
+    secrets = _secrets(known.secrets, packets)
     try:
-        return _verify(claims, packets, template, options)
+        return _verify(claims, packets, template, options, secrets=secrets, trust=known.trust)
     except ReceiptError:
         raise
     except (FingerpostError, *NONSENSE) as error:
         raise ReceiptError("receipt-claims", f"the answer in the receipt makes no sense: {error}") from None
 
 
-def _verify(claims: dict[str, Any], packets: NDArray[Any], template: Template, options: KernelOptions) -> Verification:
-    evidence = Evidence.from_packets(packets, template)
+def _verify(
+    claims: dict[str, Any],
+    packets: NDArray[Any],
+    template: Template,
+    options: KernelOptions,
+    *,
+    secrets: NDArray[np.uint8] | None,
+    trust: bytes,
+) -> Verification:
+    evidence, opened = _evidence_of(packets, template, secrets)
+    if trust:
+        evidence = evidence.trusted(np.frombuffer(trust, "<f8").astype(np.float64))
     query = _query(claims["query"])
     day, conditions = claims["day"], claims["conditions"]
     if not isinstance(day, int) or not 0 <= day <= 2 * EPOCH_DAY_MAX:
@@ -172,14 +215,30 @@ def _verify(claims: dict[str, Any], packets: NDArray[Any], template: Template, o
     synthesizer = Synthesizer(evidence, template, day=day, options=options, conditions=conditions, settings=settings)
     if len(synthesizer.evidence) != len(packets):
         raise ReceiptError("receipt-packets", "a packet in the receipt cannot have been used", hint=HINT_FALSE)
-    answer = synthesizer.ask(query)
+    claims = {"calculation": None, **claims}  # a receipt of an earlier version has none
+    weighing = stated_weighing(claims)
+    answer = synthesizer.ask(query, weighing=weighing if whole else None)
+    if not whole:
+        answer = mixed_as_stated(answer, claims)
     derived = _claims(answer)
     if not whole:
         claims, derived = _from_nearest(claims), _from_nearest(derived)
     differing = next(_differences(claims, derived, ""), None)
     if differing is not None:
         raise ReceiptError("receipt-derivation", f"the answer does not follow: {differing} differs", hint=HINT_FALSE)
-    return Verification(answer=answer, packets=len(packets), nodes=len(synthesizer.evidence.node_ids), whole=whole)
+    return Verification(
+        answer=answer, packets=len(packets), nodes=len(synthesizer.evidence.node_ids), whole=whole, opened=opened
+    )
+
+
+def _evidence_of(packets: NDArray[Any], template: Template, secrets: NDArray[np.uint8] | None) -> tuple[Evidence, int]:
+    """Return packets as evidence, and how many of them were opened for it with their secrets (n, 32)."""
+    sealed = sealed_rows(packets)
+    if secrets is None or not sealed.any():
+        return Evidence.from_packets(packets, template), 0
+    plain = packets.copy()
+    plain[sealed], opened = open_sealed(packets[sealed], [secret.tobytes() for secret in secrets[sealed]])
+    return Evidence.from_packets(plain, template, packet_ids=packet_ids(packets)), int(opened.sum())
 
 
 def _synthesizer(
@@ -204,7 +263,7 @@ def _rows_used(synthesizer: Synthesizer, query: Query) -> NDArray[np.int64]:
 
 def _claims(answer: Answer) -> dict[str, Any]:
     claims: dict[str, Any] = _without_texts(answer.as_dict())
-    del claims["gathering"]  # It does not follow from the packets.
+    del claims["gathering"], claims["election"]  # They do not follow from the packets that were used.
     return claims
 
 
@@ -220,6 +279,7 @@ def _from_nearest(claims: Mapping[str, Any]) -> dict[str, Any]:
     part["levels"] = [[level["level"], level["probability"]] for level in claims["levels"]]
     part["number"] = None if claims["number"] is None else claims["number"]["mean"]
     part["carriers"] = claims["carriers"]
+    part["calculation"] = claims["calculation"]
     return part
 
 
@@ -263,6 +323,20 @@ def _packets(data: bytes, template: Template) -> NDArray[Any]:
     if not verify_packets(packets).all():
         raise ReceiptError("receipt-signature", "a packet in the receipt is not signed by its emitter", hint=HINT_FALSE)
     return packets
+
+
+def _secrets(data: bytes, packets: NDArray[Any]) -> NDArray[np.uint8] | None:
+    """Return the secrets of packets, which are there exactly when one of them is sealed."""
+    sealed = sealed_rows(packets)
+    if not sealed.any() and not data:
+        return None
+    if not sealed.any() or len(data) != len(packets) * SECRET_SIZE_BYTES:
+        raise ReceiptError("receipt-secrets", "the secrets in the receipt are not those of its sealed packets")
+    secrets = np.frombuffer(data, np.uint8).reshape(-1, SECRET_SIZE_BYTES)
+    _, opened = open_sealed(packets[sealed], [secret.tobytes() for secret in secrets[sealed]])
+    if not opened.all() or secrets[~sealed].any():
+        raise ReceiptError("receipt-secrets", "a sealed packet in the receipt does not open", hint=HINT_FALSE)
+    return secrets
 
 
 def _read_claims(data: bytes) -> dict[str, Any]:

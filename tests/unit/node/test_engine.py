@@ -9,25 +9,21 @@ import numpy.typing as npt
 import pytest
 
 from fingerpost.limits import BAD_SIGNATURES_MAX, BAD_SIGNATURES_PER_SECOND, REPLICAS
-from fingerpost.node.asking import locate
 from fingerpost.node.audit import PROMISE_SECONDS
 from fingerpost.node.events import (
     Acknowledged,
-    Fetched,
     FrameRefused,
-    HolderOmits,
     PacketsArrived,
     Refreshed,
     Unacknowledged,
 )
-from fingerpost.node.inventory import Shelf
 from fingerpost.node.roster import Roster
 from fingerpost.node.succession import RevocationReason, sign_revocation
 from fingerpost.node.wire import Have, Listed, Offer, Packets, decode_message, encode_message
 from fingerpost.packet import packet_ids, packets_from_frame
 from fingerpost.ports import day_of
 from fingerpost.testing.packet_samples import signed, withdrawal
-from tests.unit.node.town import Town, signer_of
+from tests.unit.node.town import Town, holders_of, outsider, signer_of
 
 
 @pytest.fixture
@@ -38,17 +34,6 @@ def town() -> Town:
         town.add(name)
     town.run(3)
     return town
-
-
-def holders_of(town: Town) -> list[str]:
-    names = {town.key(name): name for name in town.engines}
-    living = next(name for name in town.engines if name not in town.dead)
-    return [names[key] for key in town.engines[living].group(town.template.template_id).current]
-
-
-def outsider(town: Town) -> str:
-    """Return a node that is no holder."""
-    return next(name for name in town.engines if name not in {*holders_of(town), *town.dead})
 
 
 def test_a_packet_is_acknowledged_once_two_other_holders_keep_it(town: Town) -> None:
@@ -287,127 +272,6 @@ def test_a_tampered_packet_is_refused_and_not_promised(town: Town) -> None:
     assert not town.has("y", packet_ids(tampered)[0].tobytes())
 
 
-def asker_of(town: Town) -> str:
-    """Return a node that holds nothing and has emitted nothing."""
-    return [name for name in town.engines if name not in holders_of(town)][-1]
-
-
-def fetch(town: Town, name: str, cells: list[int]) -> Fetched:
-    number = town.engines[name].fetch_cells(town.template.template_id, cells, now=town.now)
-    town.settle()
-    (fetched,) = [event for event in town.events[name] if isinstance(event, Fetched) and event.number == number]
-    return fetched
-
-
-def all_cells(town: Town) -> list[int]:
-    return list(range(1 << town.template.cell_bits))
-
-
-def evidence_of(town: Town, name: str) -> int:
-    cells = all_cells(town)
-    engine = town.engines[name]
-    return len(engine.synthesizer_of_cells(town.template.template_id, cells, conditions={}, now=town.now).evidence)
-
-
-def test_an_asker_fetches_cells_from_two_holders_that_vouch_for_each_other(town: Town) -> None:
-    town.emit(outsider(town), *range(0, 100, 10))
-    town.run(10)
-    asker = asker_of(town)
-    fetched = fetch(town, asker, all_cells(town))
-    assert (fetched.asked, len(fetched.answered), fetched.attested, fetched.complete) == (2, 2, True, True)
-    assert evidence_of(town, asker) == 10
-    frames = town.frames
-    assert fetch(town, asker, all_cells(town)).attested
-    assert town.frames - frames == 4, "what is known already does not travel again"
-    assert len(list(town.stores[asker].scan())) == 0, "fetched to answer, not kept for others"
-
-
-def test_a_holder_that_leaves_packets_out_is_caught(town: Town) -> None:
-    emitted = town.emit(outsider(town), *range(0, 100, 10))
-    town.run(10)
-    liar = holders_of(town)[0]
-    hidden = town.id_of(emitted[3])
-    honest = town.engines[liar]
-    inventory = honest._holdings.inventory(town.template.template_id)
-    cell = int(emitted[3].packets["cell"][0])
-    true_cell = inventory.cell
-    without = Shelf(each for each in true_cell(cell) if each != hidden)
-    inventory.cell = lambda asked: without if asked == cell else true_cell(asked)
-    asker = asker_of(town)
-    fetched = fetch(town, asker, all_cells(town))
-    assert not fetched.attested
-    assert evidence_of(town, asker) == 10, "the other holder has it"
-    caught = [event for event in town.events[asker] if isinstance(event, HolderOmits)]
-    assert caught == [HolderOmits(peer=town.key(liar), packet_ids=(hidden,))]
-    assert town.engines[asker].peers.is_distrusted(town.key(liar))
-    assert fetch(town, asker, all_cells(town)).attested, "two others are asked from now on"
-
-
-def test_a_holder_that_lagged_behind_is_given_the_packet_and_not_accused(town: Town) -> None:
-    emitted = town.emit(outsider(town), *range(0, 100, 10))
-    town.run(10)
-    late = holders_of(town)[0]
-    missing = np.frombuffer(town.id_of(emitted[3]), np.uint8).reshape(1, -1)
-    town.engines[late]._holdings.let_go(town.template.template_id, [town.id_of(emitted[3])], now=town.now)
-    assert not town.stores[late].contains(missing)[0]
-    asker = asker_of(town)
-    fetched = fetch(town, asker, all_cells(town))
-    assert not fetched.attested
-    assert town.stores[late].contains(missing)[0]
-    assert not [event for event in town.events[asker] if isinstance(event, HolderOmits)]
-
-
-def test_the_nearest_packets_come_from_the_holders_and_are_verified(town: Town) -> None:
-    emitted = town.emit(outsider(town), *range(0, 100, 10))
-    town.run(10)
-    name = asker_of(town)
-    asker = town.engines[name]
-    where = locate(asker, town.template, {"size": 30})
-    number = asker.fetch_nearest(
-        town.template.template_id, where.query.fingerprint, cells=where.cells, count=3, now=town.now
-    )
-    town.settle()
-    (fetched,) = [event for event in town.events[name] if isinstance(event, Fetched) and event.number == number]
-    assert fetched.attested
-    assert len(fetched.packet_ids) == 3
-    assert town.id_of(emitted[3]) in fetched.packet_ids
-    synthesizer = asker.synthesizer_of_packets(
-        town.template.template_id, fetched.packet_ids, conditions={}, now=town.now
-    )
-    assert len(synthesizer.evidence) == 3
-
-
-def test_a_packet_withdrawn_elsewhere_leaves_the_answer(town: Town) -> None:
-    emitter = outsider(town)
-    emitted = town.emit(emitter, *range(0, 100, 10))
-    town.run(10)
-    asker = asker_of(town)
-    fetch(town, asker, all_cells(town))
-    assert evidence_of(town, asker) == 10
-    signer, cell = signer_of(emitter), int(emitted[0].packets["cell"][0])
-    back = signed(
-        [withdrawal(signer, town.id_of(emitted[0]), template_id=town.template.template_id, cell=cell)], signer
-    )
-    for holder in holders_of(town):
-        frame = encode_message(Offer(number=1, packets=back.tobytes()))
-        town.engines[holder].receive(frame, peer=town.key(emitter), now=town.now)
-    town.settle()
-    fetch(town, asker, all_cells(town))
-    assert evidence_of(town, asker) == 9
-
-
-def test_nothing_is_called_complete_on_the_word_of_one_holder() -> None:
-    town = Town()
-    town.add("a")
-    town.engines["a"].handle_timer(now=town.now)
-    alone = fetch(town, "a", all_cells(town))
-    assert (alone.asked, alone.attested, alone.complete) == (0, False, False)
-    town.add("b")
-    town.run(3)
-    both = fetch(town, "a", all_cells(town))
-    assert (both.asked, both.attested, both.complete) == (1, False, True), "it counts itself"
-
-
 def test_a_former_holder_that_missed_a_withdrawal_learns_it_when_it_hands_the_packet_over(town: Town) -> None:
     emitter = outsider(town)
     emitted = town.emit(emitter, 50)[0]
@@ -453,20 +317,6 @@ def test_a_peer_whose_signatures_keep_failing_is_muted_for_a_while_and_nobody_el
     assert offer(other.packets, "b").packet_ids == town.id_of(other)
     town.now += 1 / BAD_SIGNATURES_PER_SECOND
     assert offer(good, "a").packet_ids == packet_ids(good).tobytes()
-
-
-def test_a_muted_peer_that_is_asked_for_cells_keeps_nobody_from_the_other_holder(town: Town) -> None:
-    town.emit(outsider(town), *range(0, 100, 10))
-    town.run(10)
-    asker, hostile = asker_of(town), holders_of(town)[0]
-    forged = town.emit(asker, 1)[0].packets.repeat(BAD_SIGNATURES_MAX)
-    forged["signature"][:, 0] ^= 1
-    forged["nonce"][:, :4] = np.arange(len(forged), dtype=">u4")[:, None].view(np.uint8)
-    spam = encode_message(Offer(number=5, packets=forged.tobytes()))
-    town.engines[asker].receive(spam, peer=town.key(hostile), now=town.now)
-    fetched = fetch(town, asker, all_cells(town))
-    assert town.key(hostile) in fetched.answered
-    assert evidence_of(town, asker) == 11
 
 
 def test_what_a_revoked_key_left_here_takes_part_in_no_answer_after_the_next_start(town: Town) -> None:

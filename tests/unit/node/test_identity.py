@@ -329,7 +329,7 @@ def crash_before(patch: pytest.MonkeyPatch, step: int) -> None:
     if step == 3:
         patch.setattr(module, "_move", fail)
         return
-    write, done = module._write_private, 0
+    write, done = module.write_private, 0
 
     def write_or_die(*arguments: object, **options: object) -> None:
         nonlocal done
@@ -338,4 +338,4 @@ def crash_before(patch: pytest.MonkeyPatch, step: int) -> None:
         done += 1
         write(*arguments, **options)  # type: ignore[arg-type]
 
-    patch.setattr(module, "_write_private", write_or_die)
+    patch.setattr(module, "write_private", write_or_die)

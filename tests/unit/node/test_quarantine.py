@@ -158,10 +158,10 @@ def test_packets_of_a_newcomer_that_are_fetched_for_one_question_are_left_out_of
     town.settle()
     fetched = [event for event in town.events[asker] if isinstance(event, Fetched)][-1]
     assert fetched.answered
-    of_cells = engine.synthesizer_of_cells(template_id, where.cells, conditions={}, now=town.now)
+    of_cells = engine.synthesizer(template_id, cells=where.cells, conditions={}, now=town.now)
     assert len(of_cells.evidence) == 1
     ids = [town.id_of(each) for each in town.emit("y", 50)] + list(fetched.packet_ids)
-    nearest = engine.synthesizer_of_packets(template_id, ids, conditions={}, now=town.now)
+    nearest = engine.synthesizer(template_id, ids=ids, conditions={}, now=town.now)
     assert len(nearest.evidence) == (1 if asker == "y" else 0)
 
 

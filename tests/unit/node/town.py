@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fingerpost.ids import PublicKey
-from fingerpost.node.emission import observation
-from fingerpost.node.engine import Emitted, Engine
+from fingerpost.node.emission import Emitted, observation
+from fingerpost.node.engine import Engine
 from fingerpost.node.events import Event
 from fingerpost.node.peers import Holder
 from fingerpost.packet import Signer, packet_ids
@@ -157,3 +157,15 @@ class Town:
     def has(self, name: str, packet_id: bytes) -> bool:
         """Say whether a node's store has a packet."""
         return bool(self.stores[name].contains(np.frombuffer(packet_id, np.uint8).reshape(1, -1))[0])
+
+
+def holders_of(town: Town) -> list[str]:
+    """Return who holds the one group, as a living node sees it, best first."""
+    names = {town.key(name): name for name in town.engines}
+    living = next(name for name in town.engines if name not in town.dead)
+    return [names[key] for key in town.engines[living].group(town.template.template_id).current]
+
+
+def outsider(town: Town) -> str:
+    """Return a node that is no holder."""
+    return next(name for name in town.engines if name not in {*holders_of(town), *town.dead})

@@ -12,7 +12,7 @@ from fingerpost.synthesis import _search
 from fingerpost.synthesis._solution import Solution
 from fingerpost.synthesis.distances import bit_distances, kernel, sketch_distances
 from fingerpost.synthesis.evidence import Evidence
-from fingerpost.synthesis.kernel import FittedKernel, KernelOptions, _drawn, fit, nearest_rows, packet_weights
+from fingerpost.synthesis.kernel import FittedKernel, KernelOptions, drawn_rows, fit, nearest_rows, packet_weights
 from tests.unit.synthesis.pools import emitters, random_fingerprints, sign_fingerprints
 
 
@@ -299,6 +299,6 @@ def test_summaries_that_differ_in_one_count_are_told_apart_when_a_sample_is_draw
     for _ in range(4):
         ids = chance.integers(0, 256, (300, 32), dtype=np.uint8)
         evidence = Evidence.from_arrays(fingerprints=np.zeros((300, 8), np.uint8), counts=counts, packet_ids=ids)
-        rows = _drawn(evidence, np.ones(300), 100)
+        rows = drawn_rows(evidence, np.ones(300), 100)
         picked.add(int(evidence.outcome_counts()[rows, 0].sum()))
     assert len(picked) == 1

@@ -23,6 +23,7 @@ from fingerpost.errors import (
     StoreError,
     UsageError,
 )
+from fingerpost.node.asking import as_mode
 from fingerpost.node.config import NodeConfig
 from fingerpost.node.daemon.messages import (
     ARROW,
@@ -32,9 +33,11 @@ from fingerpost.node.daemon.messages import (
     ROWS_TOGETHER_MAX,
     Ask,
     AskOptions,
+    Confirm,
     Emit,
     EmitOptions,
     Find,
+    Forget,
     ReceiptOf,
     columns_of_arrow,
     columns_of_rows,
@@ -44,7 +47,7 @@ from fingerpost.node.daemon.messages import (
 )
 from fingerpost.node.daemon.meters import CONTENT_TYPE, Meters
 from fingerpost.node.daemon.server import Request, Response
-from fingerpost.node.runtime import AsyncNode, as_mode
+from fingerpost.node.runtime import AsyncNode
 from fingerpost.node.status import NodeStatus, PeerStatus
 from fingerpost.synthesis import Answer
 from fingerpost.synthesis.answer_reading import read_answer
@@ -101,7 +104,9 @@ class ControlApi:
             "/v1/peers": ("GET", self._peers),
             "/v1/emit": ("POST", self._emit),
             "/v1/ask": ("POST", self._ask),
+            "/v1/confirm": ("POST", self._confirm),
             "/v1/receipt": ("POST", self._receipt),
+            "/v1/forget": ("POST", self._forget),
             "/v1/packets": ("POST", self._packets),
             "/v1/synchronise": ("POST", self._synchronise),
             "/v1/stop": ("POST", self._end),
@@ -169,7 +174,9 @@ class ControlApi:
         self._require_template(options.template_id)
         _require_few(columns)
         async with self._changing:
-            emission = await self._node.emit_table(columns, skip_bad_rows=options.skip_bad_rows)
+            emission = await self._node.emit_table(
+                columns, skip_bad_rows=options.skip_bad_rows, subject_column=options.subject_column or None
+            )
         problems = [msgspec.to_builtins(problem) for problem in emission.problems]
         return _document(
             {
@@ -218,6 +225,25 @@ class ControlApi:
             answers += await self._node.ask_table(part)
             await asyncio.sleep(0)
         return answers
+
+    async def _forget(self, request: Request) -> Response:
+        message = read_message(request.body, Forget)
+        self._require_template(message.template_id)
+        async with self._changing:
+            forgotten = await self._node.forget(message.subject)
+        return _document(msgspec.to_builtins(forgotten))
+
+    async def _confirm(self, request: Request) -> Response:
+        message = read_message(request.body, Confirm)
+        self._require_template(message.template_id)
+        template = self._node.template
+        row = dict(message.row)
+        outcome = row.pop(template.outcome.name, None)
+        action = row.pop(template.action.name, None) if template.action is not None else None
+        answer = read_answer(message.answer)
+        async with self._changing:
+            done = await self._node.confirm(answer, situation=row, outcome=outcome, action=action)
+        return _document({"packet_id": done.packet_id, "log_loss": done.log_loss, "learnt": done.learnt})
 
     async def _receipt(self, request: Request) -> Response:
         message = read_message(request.body, ReceiptOf)

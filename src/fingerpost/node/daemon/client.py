@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fingerpost.errors import DaemonError
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
+from fingerpost.node.asking import Mode
 from fingerpost.node.daemon.messages import (
     ARROW,
     JSON,
@@ -24,7 +25,8 @@ from fingerpost.node.daemon.messages import (
     read_error,
 )
 from fingerpost.node.emission import observation
-from fingerpost.node.runtime import Confirmation, Emission, Mode
+from fingerpost.node.reports import Confirmation, Emission
+from fingerpost.node.subject_book import Forgotten
 from fingerpost.packet import PACKET_DTYPE
 from fingerpost.synthesis.answer_reading import read_answer
 from fingerpost.synthesis.receipt import Receipt
@@ -123,7 +125,13 @@ class RemoteNode:
         self._template = template
         self._id = template.template_id.hex()
 
-    def emit_table(self, columns: Mapping[str, Any], *, progress: Callable[[int, int], None] | None = None) -> Emission:
+    def emit_table(
+        self,
+        columns: Mapping[str, Any],
+        *,
+        subject_column: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Emission:
         """Tell the outcomes of a table, in parts; each part is durable when ``progress`` is called."""
         rows = len(next(iter(columns.values())))
         done, size_bytes, holders, acknowledged = 0, 0, None, True
@@ -131,7 +139,7 @@ class RemoteNode:
         problems: list[RowProblem] = []
         while done < rows:
             part = _first_rows(columns, start=done)
-            found = self._client.post_table("/v1/emit", part, template_id=self._id)
+            found = self._client.post_table("/v1/emit", part, template_id=self._id, subject_column=subject_column or "")
             ids += found["packet_ids"]
             problems += msgspec.convert(found["problems"], list[RowProblem])
             size_bytes += found["bytes"]
@@ -185,8 +193,16 @@ class RemoteNode:
         row = {**situation, self._template.outcome.name: outcome}
         if self._template.action is not None:
             row[self._template.action.name] = action
-        found = self._client.post("/v1/emit", {"rows": [row], "template_id": self._id})
-        return Confirmation(packet_id=found["packet_ids"][0], log_loss=asking.log_loss(answer, outcome))
+        document = {"row": row, "answer": answer.as_dict(), "template_id": self._id}
+        found = self._client.post("/v1/confirm", document)
+        return Confirmation(
+            packet_id=found["packet_id"], log_loss=asking.log_loss(answer, outcome), learnt=found["learnt"]
+        )
+
+    def forget(self, subject: object) -> Forgotten:
+        """Withdraw every packet of the template that tells something about a subject."""
+        found = self._client.post("/v1/forget", {"subject": str(subject), "template_id": self._id})
+        return msgspec.convert(found, Forgotten)
 
     def receipt(self, answer: Answer) -> Receipt:
         """Return the evidence of an answer."""

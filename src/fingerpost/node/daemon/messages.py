@@ -26,10 +26,14 @@ Message = TypeVar("Message")
 
 
 class EmitOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to do with rows: their template (hex; empty: that of the node), and whether bad rows are left out."""
+    """What to do with rows: their template (hex; empty: that of the node), and whether bad rows are left out.
+
+    ``subject_column`` is the one that says whom each row is about; empty where none does.
+    """
 
     template_id: str = ""
     skip_bad_rows: bool = False
+    subject_column: str = ""
 
 
 class Emit(EmitOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +63,18 @@ class ReceiptOf(AskOptions, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """An answer, as it was given."""
 
     answer: dict[str, Any]
+
+
+class Forget(AskOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The subject whose packets are to be taken back, as the subject column named it."""
+
+    subject: str
+
+
+class Confirm(ReceiptOf, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An answer, and the row that its situation turned out to be: fields, outcome and action by name."""
+
+    row: dict[str, Any]
 
 
 class Find(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

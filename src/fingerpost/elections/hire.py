@@ -1,0 +1,256 @@
+"""The first election: whose packets an asker uses.
+
+The asker's own outcomes are the anchor. A model of them expects what others should claim; a node is hired when its
+claims, where the model is familiar, are more than luck (``evalues``, ``threshold``). Its packets then join the model,
+and the next round begins: a node is judged by the asker and by nodes hired earlier, never by its own friends, so that
+a majority of liars has nothing to vote with.
+
+What is guaranteed, and what is not, stands in docs/explanation/elections.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fingerpost.elections import agreement, evalues
+from fingerpost.elections._view import View
+from fingerpost.elections.claims import Coding
+from fingerpost.elections.hiring import ALPHA, Hiring, Verdict
+from fingerpost.elections.ridge import Expectation, Sums, fit
+from fingerpost.elections.threshold import group_share, passing
+from fingerpost.elections.usefulness import misleads
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fingerpost.elections.evalues import Null
+    from fingerpost.elections.hiring import Finding
+    from fingerpost.synthesis.evidence import Evidence
+
+OWN_WEIGHT = 4.0
+OWN_OUTCOMES_MIN = 8
+ROUNDS_MAX = 12  # each time that packets have arrived
+GROWTH = 1.1  # of the packets that the model was made of before it is made anew
+COVERAGE_MIN = 0.7  # of the outcome levels, counted by the entropy of the asker's own outcomes, for the truth null
+
+
+@dataclass(slots=True)
+class _Node:
+    share: float  # of the error budget
+    wealth: NDArray[np.float64]  # log e-values (t,), mixed over the rounds so far
+    latest: NDArray[np.float64]  # log e-values (t,) by the latest model
+    doubted: NDArray[np.float64]  # the same, half of the wealth being bet on each claim
+    familiar: int = 0
+    round: int = 0  # in which it was hired, 0 if it was not
+
+
+@dataclass(slots=True)
+class _Model:
+    """The latest model, the packets in it, and what it expects of all situations read so far, by node."""
+
+    expectation: Expectation
+    packets: int
+    told: dict[bytes, tuple[NDArray[np.float64], int]]
+
+
+class Elector:
+    """Decides whom to hire, again and again as packets arrive. ``asker`` is the node id of whoever asks.
+
+    ``read`` takes all packets known now. Claims that were read before are read again only by a new model: when somebody
+    was hired, or the asker's own packets and those of the hired have become more by a tenth.
+    """
+
+    def __init__(self, *, asker: bytes, actions: int = 0, alpha: float = ALPHA) -> None:
+        self._asker = asker
+        self._actions = actions
+        self._alpha = alpha
+        self._null: Null | None = None
+        self._coding = Coding(levels=0, cuts=None, actions=0)
+        self._nodes: dict[bytes, _Node] = {}
+        self._read: set[bytes] = set()
+        self._groups = 0
+        self._rounds = 0
+        self._model: _Model | None = None
+
+    def read(self, evidence: Evidence) -> Hiring:
+        """Return whom to hire, given the packets known now."""
+        view = View.of(evidence, self._asker)
+        if self._null is None:
+            self._null = rule_for(evidence, view.own, actions=self._actions)
+            self._coding = Coding.of(evidence, view.own, actions=self._actions)
+        if self._null is None or not len(view.own):
+            return agreement.hiring(evidence, asker=self._asker, alpha=self._alpha)
+        self._meet(view)
+        new = view.new_rows(self._read)
+        if self._model is not None and len(new):
+            self._step(view, self._model, new)
+        if self._model is None or self._has_outgrown(view, self._model) or self._passing():
+            self._hold_rounds(view)
+        self._read.update(view.packet_ids)
+        return self._hiring(view)
+
+    @property
+    def _kind(self) -> Null:
+        return self._null or "dependence"
+
+    def _meet(self, view: View) -> None:
+        """Give nodes never seen before their shares of the error budget."""
+        newcomers = [name for name in view.peers if name not in self._nodes]
+        kinds = 2 if self._null == "truth" else 1
+        start = -math.inf if self._model is None else _log_share(self._rounds)
+        for name in newcomers:
+            self._nodes[name] = _Node(
+                share=group_share(self._groups, len(newcomers)),
+                wealth=np.full(kinds, start),
+                latest=np.zeros(kinds),
+                doubted=np.zeros(kinds),
+            )
+        self._groups += bool(newcomers)
+
+    def _hold_rounds(self, view: View) -> None:
+        """Hold rounds until nobody else can be hired."""
+        evidence, coding = view.evidence, self._coding
+        hired = [name for name in view.peers if self._nodes[name].round]
+        own = Sums.of(evidence, view.own, coding, weight=OWN_WEIGHT)
+        others = Sums.of(evidence, view.rows_of(hired), coding)
+        for _ in range(ROUNDS_MAX):
+            self._rounds += 1
+            expectation = fit(own + others, evidence, view.own, coding, weight=OWN_WEIGHT)
+            self._judge(view, expectation, packets=len(view.rows_of(hired)) + len(view.own))
+            chosen = self._passing()
+            if not chosen:
+                return
+            for name in chosen:
+                self._nodes[name].round = self._rounds
+            others += Sums.of(evidence, view.rows_of(chosen), coding)
+            hired += chosen
+
+    def _judge(self, view: View, expectation: Expectation, *, packets: int) -> None:
+        """Have a new model read all claims; it bets with its own part of every node's wealth."""
+        rows, nodes = view.peer_rows, view.peer_nodes
+        nothing = evalues.Told.nothing(len(view.names), self._coding.levels)
+        found, doubted, told = self._values(view, expectation, rows, nodes, before=nothing)
+        for node, name in enumerate(view.names):
+            known = self._nodes.get(name)
+            if known is None:
+                continue
+            known.latest, known.doubted, known.familiar = found[:, node], doubted[:, node], int(told.counts[node])
+            if not known.round:
+                known.wealth = np.logaddexp(known.wealth, _log_share(self._rounds) + found[:, node])
+        self._model = _Model(
+            expectation=expectation,
+            packets=packets,
+            told={name: (told.sums[node], int(told.counts[node])) for node, name in enumerate(view.names)},
+        )
+
+    def _step(self, view: View, model: _Model, new: NDArray[np.int64]) -> None:
+        """Have the latest model read new claims: what was hired before them expects them."""
+        rows, nodes = view.peer_rows[new], view.peer_nodes[new]
+        before = evalues.Told.nothing(len(view.names), self._coding.levels)
+        for node, name in enumerate(view.names):
+            if name in model.told:
+                before.sums[node], before.counts[node] = model.told[name]
+        found, doubted, told = self._values(view, model.expectation, rows, nodes, before=before)
+        for node in np.unique(nodes).tolist():
+            name = view.names[node]
+            known = self._nodes[name]
+            known.latest = known.latest + found[:, node]
+            known.doubted = known.doubted + doubted[:, node]
+            known.familiar += int(told.counts[node])
+            if not known.round:
+                known.wealth = known.wealth + found[:, node]
+            sums, count = model.told.get(name, (np.zeros(self._coding.levels), 0))
+            model.told[name] = sums + told.sums[node], count + int(told.counts[node])
+
+    def _values(
+        self,
+        view: View,
+        expectation: Expectation,
+        rows: NDArray[np.int64],
+        nodes: NDArray[np.int64],
+        *,
+        before: evalues.Told,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], evalues.Told]:
+        """Return (t, V) log e-values of the claims ``rows``: whole bets, half bets; and what is expected."""
+        probabilities, familiar = expectation.look(view.evidence, rows, self._coding)
+        sight = evalues.sight_of(probabilities, familiar, usual=expectation.usual, null=self._kind)
+        logs = evalues.log_factors(sight, self._coding.shares(view.evidence, rows), nodes, before=before)
+        half = np.logaddexp(logs, 0.0) - math.log(2)
+        count = len(view.names)
+        told = evalues.told_of(sight, nodes, count)
+        return evalues.by_node(logs, nodes, count), evalues.by_node(half, nodes, count), told
+
+    def _has_outgrown(self, view: View, model: _Model) -> bool:
+        hired = [name for name in view.peers if self._nodes[name].round]
+        return len(view.rows_of(hired)) + len(view.own) > GROWTH * model.packets
+
+    def _passing(self) -> list[bytes]:
+        """Return the nodes to hire now, best first; the latest model has to agree that they are more than luck."""
+        candidates = [name for name, node in self._nodes.items() if not node.round and node.latest.min() > 0]
+        values = np.array([self._nodes[name].wealth.min() for name in candidates])
+        shares = np.array([self._nodes[name].share for name in candidates])
+        chosen = passing(values, shares, hired=self._hired, alpha=self._alpha)
+        return [candidates[place] for place in chosen.tolist()]
+
+    @property
+    def _hired(self) -> int:
+        return sum(node.round > 0 for node in self._nodes.values())
+
+    def _hiring(self, view: View) -> Hiring:
+        verdicts = tuple(self._verdict(view, name, int(view.packets[node])) for node, name in enumerate(view.names))
+        refused = any(verdict.finding == "refused" for verdict in verdicts)
+        unvetted = not refused and any(verdict.finding == "unknown" for verdict in verdicts)
+        return Hiring(rule=self._kind, anchored=True, alpha=self._alpha, unvetted=unvetted, verdicts=verdicts)
+
+    def _verdict(self, view: View, name: bytes, packets: int) -> Verdict:
+        node = self._nodes.get(name)
+        if node is None:
+            return Verdict(
+                node_id=name, finding="own", log_evidence=0.0, needed=0.0, familiar=0, packets=packets, round=0
+            )
+        needed = -math.log(self._alpha * node.share * max(self._hired + (not node.round), 1))
+        finding: Finding = "hired" if node.round else "unknown"
+        if not node.round and node.doubted.min() <= -needed and self._misleads(view, name):
+            finding = "refused"
+        return Verdict(
+            node_id=name,
+            finding=finding,
+            log_evidence=float(node.wealth.min()),
+            needed=needed,
+            familiar=node.familiar,
+            packets=packets,
+            round=node.round,
+        )
+
+    def _misleads(self, view: View, name: bytes) -> bool:
+        return misleads(view.evidence, view.own, view.rows_of([name]), self._coding, weight=OWN_WEIGHT)
+
+
+def rule_for(evidence: Evidence, own: NDArray[np.int64], *, actions: int) -> Null | None:
+    """Return which null the asker's own outcomes allow, None for neither; no other packet is looked at.
+
+    There must be enough outcomes, of two levels at least, and the situation must say something about them. Testing for
+    truth needs calibrated expectations, so outcomes of all kinds: the exponential of the entropy of the asker's own
+    outcomes has to be at least ``COVERAGE_MIN`` of the number of levels.
+    """
+    if len(own) < OWN_OUTCOMES_MIN:
+        return None
+    coding = Coding.of(evidence, own, actions=actions)
+    counts = coding.shares(evidence, own).sum(axis=0)
+    present = counts[counts > 0] / counts.sum()
+    if len(present) < 2:
+        return None
+    covered = math.exp(-float(present @ np.log(present)))
+    return "truth" if covered >= COVERAGE_MIN * coding.levels else "dependence"
+
+
+def _log_share(number: int) -> float:
+    """Return the logarithm of the part of its wealth that a node bets on the model of round ``number``, from 1.
+
+    The parts 1 / (k (k + 1)) of all rounds sum to one, so that the mixture is an e-value however many there are.
+    """
+    return -math.log(number * (number + 1))

@@ -1,0 +1,254 @@
+"""The port ``Calculator``: one way to turn packets into a forecast, and what every such way promises.
+
+A calculator is fitted to a pool of evidence of which some packets may be the asker's own. Its promises, each checked by
+``fingerpost.testing.calculator_kit.check_calculator``:
+
+- **Forecasts are distributions.** Probabilities are above zero and sum to one; deviations are above zero; nothing is
+  infinite. A calculator that has nothing to go on for a question is not awake for it, rather than wrong.
+- **The same evidence gives the same forecast**, in whatever order questions come and however many come together.
+- **Left out means left out.** ``left_out`` forecasts each judged packet as if it were not there.
+- **No chance, no clock, no I/O.** Whatever it needs is in the pool.
+
+Other packages offer calculators through the entry-point group ``fingerpost.calculators``; a point names a callable
+without arguments that returns one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from fingerpost.errors import UsageError
+from fingerpost.synthesis.intervals import CORRELATION_USUAL
+from fingerpost.synthesis.kernel import drawn_rows, feature_distances, packet_weights
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fingerpost.synthesis.evidence import Evidence
+    from fingerpost.synthesis.kernel import FittedKernel, KernelOptions
+
+CALCULATORS_GROUP = "fingerpost.calculators"
+ALONE = "alone"  # the calculator that asks nobody
+ALONE_RECORDS_MIN = 20  # of its own: below, left-out packets cannot say how sure it may be (their 5 % quantile)
+OWN_RECORDS_MIN = 5  # fewer cannot rule out a coin toss at 95 %, however unanimous: see ``_abstention``
+CONTROLS_MAX = 128
+CONTROLS_WORTH = 32.0  # records of the asker's own that others' packets are worth: few own ones never vote alone
+JUDGED_MAX = 256  # packets that calculators are compared on before any answer was confirmed
+STRANGE_OWN_SHARE = 0.1  # a question stranger than this share of the asker's own packets is not of its own kind
+PROBABILITY_MIN = 1e-12
+UNIFORM_SHARE = 0.01  # of every forecast of a number goes to its whole range alike, so that no loss is infinite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Questions:
+    """Situations to forecast: fingerprints (q, B), and sketch coordinates (q, 64) where the template has sketches."""
+
+    fingerprints: NDArray[np.uint8]
+    sketches: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.fingerprints)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Forecast:
+    """What one calculator expects of ``q`` questions, and for which of them it has anything to go on.
+
+    ``values`` are probabilities (q, L), or means (q, 1) with standard deviations ``deviations`` (q,).
+    """
+
+    values: NDArray[np.float64]
+    deviations: NDArray[np.float64] | None
+    awake: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pool:
+    """What a calculator is fitted to: packets, whose they are, and kernel ridge on all of them, fitted once.
+
+    ``own`` (n,) marks the asker's packets. Numbers lie between ``low`` and ``high``. ``judged`` (j,) are rows that
+    calculators are compared on by being left out: the asker's own and some of others, or where there are too few own
+    ones a sample of all, of which each then is left out with all packets of its node.
+    """
+
+    evidence: Evidence
+    own: NDArray[np.bool_]
+    day: int
+    options: KernelOptions
+    low: float
+    high: float
+    fitted: FittedKernel
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """Return the weight (n,) of every packet."""
+        return self.fitted.weights
+
+    @cached_property
+    def own_rows(self) -> NDArray[np.int64]:
+        """Return the rows of the asker's packets."""
+        return np.flatnonzero(self.own).astype(np.int64)
+
+    @cached_property
+    def has_own(self) -> bool:
+        """Whether the asker has enough packets of its own to learn from."""
+        return float(self.evidence.records[self.own].sum()) >= OWN_RECORDS_MIN and len(self.own_rows) > 1
+
+    @cached_property
+    def stands_alone(self) -> bool:
+        """Whether the asker's own packets are enough to say how sure they may be, before any answer was confirmed."""
+        return float(self.evidence.records[self.own].sum()) >= ALONE_RECORDS_MIN
+
+    @cached_property
+    def judged(self) -> NDArray[np.int64]:
+        """Return the rows that calculators are compared on, ascending."""
+        if not self.has_own:
+            return self.sample(np.arange(len(self.evidence)), JUDGED_MAX)
+        own = self.sample(self.own_rows, JUDGED_MAX)
+        return np.sort(np.concatenate([own, self.sample(np.flatnonzero(~self.own).astype(np.int64), CONTROLS_MAX)]))
+
+    @cached_property
+    def judged_worth(self) -> NDArray[np.float64]:
+        """Return how many records of the asker's own each judged row is worth (j,).
+
+        The asker's count one each; those of others ``CONTROLS_WORTH`` in all beside them. Where there are no own ones,
+        they are worth no more than 1 / rho records a node, as in every interval here.
+        """
+        own = self.own[self.judged]
+        if self.has_own:
+            return np.where(own, 1.0, min(1.0, CONTROLS_WORTH / max(int((~own).sum()), 1)))
+        nodes = len(np.unique(self.evidence.node_index[self.judged]))
+        return np.full(len(own), min(1.0, nodes / CORRELATION_USUAL / len(own)))
+
+    def sample(self, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+        """Return ``count`` of some rows, or all, as content alone picks them."""
+        if len(rows) <= count:
+            return rows
+        return rows[drawn_rows(self.evidence.subset(rows), self.weights[rows], count)]
+
+    @cached_property
+    def targets(self) -> NDArray[np.float64]:
+        """Return what a regression fits: (n, L) shares of the levels, or (n, 1) values."""
+        return self.fitted.targets
+
+    @property
+    def features(self) -> NDArray[np.uint8] | NDArray[np.float64]:
+        """Return what distances are taken of: fingerprints (n, B) or sketch coordinates (n, 64)."""
+        return self.fitted.features
+
+    def features_of(self, questions: Questions) -> NDArray[np.uint8] | NDArray[np.float64]:
+        """Return the same of questions."""
+        return self.fitted.query_features(questions.fingerprints, questions.sketches)
+
+    def at_home(self, questions: Questions) -> NDArray[np.bool_]:
+        """Say of each question whether it is of the asker's own kind: no stranger than nine of ten of its own packets.
+
+        What the asker has seen must not speak about what it has never seen: an asker whose packets hold three of ten
+        outcomes would otherwise deny the other seven.
+        """
+        if not self.has_own:
+            return np.zeros(len(questions), bool)
+        own = self.features[self.own_rows]
+        nearest = feature_distances(self.fitted.settings.family, self.features_of(questions), own).min(axis=1)
+        usual = self._own_nearest
+        share = (1 + (usual[None, :] >= nearest[:, None]).sum(axis=1)) / (1 + len(usual))
+        return np.asarray(share > max(STRANGE_OWN_SHARE, 1 / (1 + len(usual))), bool)
+
+    @cached_property
+    def _own_nearest(self) -> NDArray[np.float64]:
+        rows = self.sample(self.own_rows, JUDGED_MAX)
+        own, others = self.features[rows], self.features[self.own_rows]
+        distances = feature_distances(self.fitted.settings.family, own, others)
+        distances[rows[:, None] == self.own_rows[None, :]] = np.inf
+        return np.asarray(distances.min(axis=1), np.float64)
+
+
+class FittedCalculator(Protocol):
+    """A calculator fitted to one pool."""
+
+    def forecast(self, questions: Questions) -> Forecast:
+        """Return what is expected in these situations."""
+        ...
+
+    def left_out(self) -> Forecast:
+        """Return what was expected of ``pool.judged`` packets (j,), each as if it were not there."""
+        ...
+
+
+class Calculator(Protocol):
+    """One way to turn packets into forecasts."""
+
+    @property
+    def name(self) -> str:
+        """The name under which answers list it: lower case words joined by hyphens."""
+        ...
+
+    def fit(self, pool: Pool) -> FittedCalculator | None:
+        """Fit to a pool of at least one packet; None when the pool holds nothing that this calculator could use."""
+        ...
+
+
+def losses(forecast: Forecast, targets: NDArray[np.float64], *, low: float, high: float) -> NDArray[np.float64]:
+    """Return (q,) losses in nats of ``targets``: shares of levels (q, L), or numbers (q, 1) in a declared range.
+
+    For levels it is the log-loss. For numbers it is -ln of the density relative to a uniform one on the declared range
+    (so that it has no unit), the forecast being a normal distribution with a hundredth of it spread over that range.
+    """
+    if forecast.deviations is None:
+        logs = np.log(np.maximum(forecast.values, PROBABILITY_MIN))
+        return np.asarray(-(targets * logs).sum(axis=1), np.float64)
+    scaled = (targets[:, 0] - forecast.values[:, 0]) / forecast.deviations
+    density = np.exp(-0.5 * scaled**2) / (math.sqrt(2 * math.pi) * forecast.deviations) * (high - low)
+    return np.asarray(-np.log((1 - UNIFORM_SHARE) * density + UNIFORM_SHARE), np.float64)
+
+
+def number_loss(mean: float, deviation: float, value: float, *, low: float, high: float) -> float:
+    """Return the loss in nats of one number, as ``losses`` does."""
+    forecast = Forecast(values=np.array([[mean]]), deviations=np.array([deviation]), awake=np.ones(1, bool))
+    return float(losses(forecast, np.array([[value]]), low=low, high=high)[0])
+
+
+def check_forecast(forecast: Forecast, *, questions: int, levels: int, name: str) -> Forecast:
+    """Return the forecast of a calculator if it is one; a stranger's code may have made it.
+
+    :raises UsageError: (``calculator-forecast``) for shapes, infinities, or numbers that are no probabilities.
+    """
+    values, deviations = forecast.values, forecast.deviations
+    fine = values.shape == (questions, levels or 1) and forecast.awake.shape == (questions,)
+    if fine and levels:
+        fine = deviations is None and bool((values > 0).all()) and bool(np.allclose(values.sum(axis=1), 1, atol=1e-6))
+    elif fine:
+        fine = deviations is not None and deviations.shape == (questions,) and bool((deviations > 0).all())
+        fine = fine and deviations is not None and bool(np.isfinite(deviations).all())
+    if not fine or not np.isfinite(values).all():
+        raise UsageError(
+            "calculator-forecast",
+            f"the calculator {name!r} gave something that is no forecast",
+            hint="run fingerpost.testing.calculator_kit.check_calculator on it",
+        )
+    return forecast
+
+
+def own_pool(
+    evidence: Evidence,
+    fitted: FittedKernel,
+    *,
+    asker: bytes,
+    day: int,
+    options: KernelOptions,
+    low: float = 0.0,
+    high: float = 1.0,
+) -> Pool:
+    """Return evidence as a pool for the node with the id ``asker`` (32 bytes; empty for somebody without packets)."""
+    mine = np.zeros(len(evidence.node_ids), bool)
+    if asker:
+        mine = (evidence.node_ids == np.frombuffer(asker, np.uint8)).all(axis=1)
+    if len(fitted.weights) != len(packet_weights(evidence, day=day, options=options)):
+        raise UsageError("calculator-pool", "the kernel was fitted to other packets than these")
+    own = mine[evidence.node_index]
+    return Pool(evidence=evidence, own=own, day=day, options=options, low=low, high=high, fitted=fitted)
