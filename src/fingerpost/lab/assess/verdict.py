@@ -21,6 +21,8 @@ def recommendation(report: dict[str, Any]) -> dict[str, Any]:
     local, federated = best_of(arms, LOCAL_ARMS), best_of(arms, FEDERATED_ARMS)
     central, one_shot = best_of(arms, CENTRAL_ARMS), best_of(arms, ONE_SHOT)
     to_local, to_federated = _verdict(arms, local), _verdict(arms, federated)
+    if arms[federated]["intervals"]["accuracy_minus_outcome_routing"]["low"] > 0:
+        to_federated = "worse"  # clearly less often right is worse, whatever the log-loss says
     shared = ROUTING if to_federated != "worse" else federated
     gains = arms[local]["log_loss"] - min(arms[ROUTING]["log_loss"], arms[federated]["log_loss"])
     if to_local == "worse" and gains <= 0:
