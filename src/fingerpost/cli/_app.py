@@ -9,6 +9,7 @@ import typer
 from fingerpost import __version__
 from fingerpost.cli import (
     ask,
+    assess,
     codebook,
     confirm,
     consortium,
@@ -96,6 +97,7 @@ _template.command("show")(template.show)
 _template.command("codebook")(codebook.codebook)
 app.add_typer(_template, name="template")
 
+app.command("assess")(assess.assess)
 app.command("demo")(demo.demo)
 app.command("emit")(emit.emit)
 app.command("forget")(forget.forget)

@@ -1,0 +1,1 @@
+"""`fingerpost assess`: what sharing outcomes would bring on a table of your own, beside federated learning."""
