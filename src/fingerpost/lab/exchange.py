@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from fingerpost.fingerprint import Fingerprinter, sketch_values
+from fingerpost.elections.calculate import weigh
+from fingerpost.elections.hire import Elector
+from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import NodeId
 from fingerpost.lab.heart import DISEASED, HOSPITALS, OUTCOME_COLUMN, Patient, columns_of
 from fingerpost.node.facade import Node
@@ -18,7 +20,8 @@ from fingerpost.node.network import MemoryNetwork
 from fingerpost.packet import Profile, packet_ids
 from fingerpost.ports import SECONDS_PER_DAY
 from fingerpost.privacy.seal import KEY_SIZE_BYTES, KeyRing, Seals
-from fingerpost.synthesis import Evidence, fit
+from fingerpost.synthesis import Evidence, Query, Synthesizer
+from fingerpost.synthesis.shipped_calculators import shipped_calculators
 from fingerpost.template import CategoryOutcomeField, Template, encode_table
 
 if TYPE_CHECKING:
@@ -140,7 +143,6 @@ class Exchange:
         self._sketches = fingerprinter.sketches(encoded)
         if not isinstance(template.outcome, CategoryOutcomeField):
             raise AssertionError("the outcome of the demo is a category")
-        self._levels = template.outcome.levels
 
     @classmethod
     def in_memory(cls, template: Template, patients: Sequence[Patient], *, seed: int) -> Exchange:
@@ -207,10 +209,17 @@ class Exchange:
         evidence, rows = self._evidence(hospital)
         heard = np.isin([patient.hospital for patient in self.patients], list(sources))
         heard[own] = True
-        heard_evidence = evidence.subset(heard[rows])
-        fitted = fit(heard_evidence, day=self._day, sketches=_coordinates(heard_evidence.sketches))
-        probabilities = fitted.predict(self._fingerprints[asked], _coordinates(self._sketches[asked]))
-        return probabilities[:, self._levels.index(DISEASED)]
+        answers = answers_of(
+            self._nodes[hospital].node_id,
+            evidence.subset(heard[rows]),
+            self.template,
+            [
+                Query(fingerprint=self._fingerprints[row].tobytes(), sketch=self._sketches[row].tobytes())
+                for row in asked
+            ],
+            day=self._day,
+        )
+        return np.array([answer.probabilities[DISEASED] for answer in answers])
 
     def bytes_received(self, hospital: str, sources: Sequence[str]) -> int:
         """Return the bytes of all frames that reached a hospital while ``sources`` emitted."""
@@ -240,6 +249,11 @@ class Exchange:
         return self._received[hospital]
 
 
-def _coordinates(sketches: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.float64] | None:
-    """Return sketch coordinates (n, 64) of packed sketches (n, 32), and nothing of none."""
-    return None if sketches is None or not sketches.shape[1] else sketch_values(sketches).astype(np.float64)
+def answers_of(
+    asker: NodeId, evidence: Evidence, template: Template, queries: Sequence[Query], *, day: int
+) -> list[Answer]:
+    """Return what a node that has just this evidence answers: its elections, then all calculators, as in a node."""
+    hiring = Elector(asker=asker).read(evidence)
+    synthesizer = Synthesizer(evidence.subset(hiring.rows(evidence)), template, day=day)
+    synthesizer.offer(shipped_calculators())
+    return synthesizer.ask_many(queries, weighing=weigh(None, synthesizer.panel(asker), asker=asker))

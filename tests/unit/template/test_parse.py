@@ -348,3 +348,13 @@ def test_canonical_json_may_not_write_numbers_that_no_decimal_is() -> None:
 def test_a_lone_surrogate_is_no_name() -> None:
     text = parse_template(SMALL).canonical.decode().replace('"x":', '"\\ud800":')
     assert refusal(text).code == "template-name"
+
+
+def test_noisy_counts_of_too_many_cells_are_refused() -> None:
+    noisy = (
+        SMALL.replace("non_personal", "personal")
+        + '\n[cells]\nkind = "prefix"\nbits = {}\n[privacy]\nprofile = "dp-aggregate"\n'
+    )
+    assert parse_template(noisy.format(10)).cell_bits == 10
+    error = refusal(noisy.format(11))
+    assert (error.code, error.field) == ("template-counts", "cells.bits")
