@@ -61,6 +61,8 @@ class _Node:
     bets: int = 0  # models that had their part of the wealth
     familiar: int = 0
     round: int = 0  # in which it was hired, 0 if it was not
+    misleads: bool = False  # as found when it and the asker had ``misleads_of`` packets
+    misleads_of: int = 0
 
 
 @dataclass(slots=True)
@@ -261,7 +263,13 @@ class Elector:
         )
 
     def _misleads(self, view: View, name: bytes) -> bool:
-        return misleads(view.evidence, view.own, view.rows_of([name]), self._coding, weight=OWN_WEIGHT)
+        """Return whether a suspect misleads; asked anew once it and the asker have a tenth more packets."""
+        node, rows = self._nodes[name], view.rows_of([name])
+        packets = len(rows) + len(view.own)
+        if packets > GROWTH * node.misleads_of:
+            node.misleads = misleads(view.evidence, view.own, rows, self._coding, weight=OWN_WEIGHT)
+            node.misleads_of = packets
+        return node.misleads
 
 
 def rule_for(evidence: Evidence, own: NDArray[np.int64], *, actions: int) -> Null | None:
