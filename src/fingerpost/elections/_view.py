@@ -57,3 +57,9 @@ class View:
         """Return places in ``peer_rows`` of the packets that are not ``known``."""
         fresh = np.array([one not in known for one in self.packet_ids], bool)
         return np.flatnonzero(fresh[self.peer_rows])
+
+    def are_in(self, known: AbstractSet[bytes], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of ``rows`` have packet ids that are ``known``."""
+        if not known:
+            return np.zeros(len(rows), bool)
+        return np.array([self.packet_ids[row] in known for row in rows.tolist()], bool)

@@ -20,6 +20,7 @@ from fingerpost.elections import agreement, dismissal, evalues
 from fingerpost.elections._view import View
 from fingerpost.elections.claims import Coding
 from fingerpost.elections.hiring import ALPHA, Hiring, Verdict
+from fingerpost.elections.repeats import repeated
 from fingerpost.elections.ridge import Expectation, Sums, fit
 from fingerpost.elections.threshold import group_share, passing, series_part
 from fingerpost.elections.usefulness import misleads
@@ -92,6 +93,7 @@ class Elector:
         self._coding = Coding(levels=0, cuts=None, actions=0)
         self._nodes: dict[bytes, _Node] = {}
         self._read: set[bytes] = set()
+        self._repeats: set[bytes] = set()
         self._groups = 0
         self._rounds = 0
         self._model: _Model | None = None
@@ -106,6 +108,7 @@ class Elector:
             return agreement.hiring(evidence, asker=self._asker, alpha=self._alpha)
         self._meet(view)
         new = view.new_rows(self._read)
+        self._note_repeats(view, new)
         if self._model is not None and len(new):
             self._step(view, self._model, new)
         turned = self._dismiss_turned()
@@ -122,7 +125,7 @@ class Elector:
         if self._model is None or node not in view.names or node == self._asker:
             return None
         expectation, rows = self._model.expectation, view.peer_rows
-        probabilities, familiar = expectation.look(evidence, rows, self._coding)
+        probabilities, familiar = self._look(view, expectation, rows)
         sight = evalues.sight_of(probabilities, familiar, usual=expectation.usual, null=self._kind)
         shares = self._coding.shares(evidence, rows)
         nothing = evalues.Told.nothing(len(view.names), self._coding.levels)
@@ -151,6 +154,22 @@ class Elector:
                 doubted=np.zeros(kinds),
             )
         self._groups += bool(newcomers)
+
+    def _note_repeats(self, view: View, new: NDArray[np.int64]) -> None:
+        """Remember which new packets tell what their node has told before."""
+        fresh = np.zeros(len(view.peer_rows), bool)
+        fresh[new] = True
+        places = np.flatnonzero(np.isin(view.peer_nodes, view.peer_nodes[new]))
+        places = places[np.lexsort((fresh[places], view.peer_nodes[places]))]
+        told = repeated(view.evidence, view.peer_rows[places], view.peer_nodes[places])
+        self._repeats.update(view.packet_ids[row] for row in view.peer_rows[places[told & fresh[places]]].tolist())
+
+    def _look(
+        self, view: View, expectation: Expectation, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return what a model expects in situations (k, C), and which of them it may judge by."""
+        probabilities, familiar = expectation.look(view.evidence, rows, self._coding)
+        return probabilities, familiar & ~view.are_in(self._repeats, rows)
 
     def _hold_rounds(self, view: View) -> None:
         """Hold rounds until nobody else can be hired."""
@@ -215,7 +234,7 @@ class Elector:
             known = self._nodes[view.names[node]]
             if known.round and not known.dismissed:
                 own = rows[nodes == node]
-                probabilities, familiar = model.expectation.look(view.evidence, own, self._coding)
+                probabilities, familiar = self._look(view, model.expectation, own)
                 logs = dismissal.wrongness(probabilities, familiar, self._coding.shares(view.evidence, own))
                 _, known.wrong = dismissal.run_up(known.wrong, logs)
 
@@ -236,6 +255,7 @@ class Elector:
             known, node = self._nodes[name], view.names.index(name)
             rows = view.peer_rows[slice(*np.searchsorted(view.peer_nodes, [node, node + 1]))]
             probabilities, familiar = dismissal.without(view.evidence, rows, self._model.expectation, self._coding)
+            familiar &= ~view.are_in(self._repeats, rows)
             logs = dismissal.wrongness(probabilities, familiar, self._coding.shares(view.evidence, rows))
             known.wrong, highest = dismissal.run_up(0.0, logs)
             surplus = highest - dismissal.limit(self._needed(known), int(familiar.sum()))
@@ -260,7 +280,7 @@ class Elector:
         before: evalues.Told,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], evalues.Told]:
         """Return (t, V) log e-values of the claims ``rows``: whole bets, half bets; and what is expected."""
-        probabilities, familiar = expectation.look(view.evidence, rows, self._coding)
+        probabilities, familiar = self._look(view, expectation, rows)
         sight = evalues.sight_of(probabilities, familiar, usual=expectation.usual, null=self._kind)
         logs = evalues.log_factors(sight, self._coding.shares(view.evidence, rows), nodes, before=before)
         half = np.logaddexp(logs, 0.0) - math.log(2)
