@@ -96,6 +96,7 @@ class Elector:
         self._repeats: set[bytes] = set()
         self._groups = 0
         self._rounds = 0
+        self._hired = 0  # ever: whom it dismisses later counts
         self._model: _Model | None = None
 
     def read(self, evidence: Evidence) -> Hiring:
@@ -130,7 +131,7 @@ class Elector:
         shares = self._coding.shares(evidence, rows)
         nothing = evalues.Told.nothing(len(view.names), self._coding.levels)
         logs = evalues.log_factors(sight, shares, view.peer_nodes, before=nothing).min(axis=0)
-        own = np.flatnonzero(view.peer_nodes == view.names.index(node))
+        own = np.flatnonzero(view.peer_nodes == view.places[node])
         expected = (shares * probabilities).sum(axis=1)
         usual = shares @ (probabilities[familiar].mean(axis=0) if familiar.any() else expectation.usual)
         return Weights(rows=rows[own], logs=logs[own], expected=expected[own], usual=usual[own], familiar=familiar[own])
@@ -184,6 +185,7 @@ class Elector:
             chosen = self._passing()
             if not chosen:
                 return
+            self._hired += len(chosen)
             for name in chosen:
                 self._nodes[name].round = self._rounds
             others += Sums.of(evidence, view.rows_of(chosen), coding)
@@ -252,8 +254,7 @@ class Elector:
             return False
         against: dict[bytes, float] = {}
         for name in self._serving(view):
-            known, node = self._nodes[name], view.names.index(name)
-            rows = view.peer_rows[slice(*np.searchsorted(view.peer_nodes, [node, node + 1]))]
+            known, rows = self._nodes[name], view.rows_told_by(name)
             probabilities, familiar = dismissal.without(view.evidence, rows, self._model.expectation, self._coding)
             familiar &= ~view.are_in(self._repeats, rows)
             logs = dismissal.wrongness(probabilities, familiar, self._coding.shares(view.evidence, rows))
@@ -299,10 +300,6 @@ class Elector:
         chosen = passing(values, shares, hired=self._hired, alpha=self._alpha)
         return [candidates[place] for place in chosen.tolist()]
 
-    @property
-    def _hired(self) -> int:
-        return sum(node.round > 0 for node in self._nodes.values())
-
     def _hiring(self, view: View) -> Hiring:
         if self._null == "dependence" and not self._serving(view):
             by_agreement = agreement.hiring(view.evidence, asker=self._asker, alpha=self._alpha)
@@ -344,9 +341,10 @@ class Elector:
 
     def _misleads(self, view: View, name: bytes) -> bool:
         """Return whether a suspect misleads; asked anew once it and the asker have a tenth more packets."""
-        node, rows = self._nodes[name], view.rows_of([name])
-        packets = len(rows) + len(view.own)
+        node = self._nodes[name]
+        packets = int(view.packets[view.places[name]]) + len(view.own)
         if packets > GROWTH * node.misleads_of:
+            rows = np.sort(view.rows_told_by(name))
             node.misleads = misleads(view.evidence, view.own, rows, self._coding, weight=OWN_WEIGHT)
             node.misleads_of = packets
         return node.misleads
