@@ -46,6 +46,12 @@ NOISY = Notice(
     "includes the noise.",
 )
 
+UNVETTED = Notice(
+    code="unvetted",
+    text="nobody vetted these nodes: counts with noise are too coarse to be elected by, so a node that publishes false "
+    "ones takes part like all others.",
+)
+
 
 class CountsSynthesizer:
     """Answers questions from one pool of counts packets as of one day; see ``fingerpost.synthesis.counts``.
@@ -124,6 +130,8 @@ class CountsSynthesizer:
         warnings = [NOISY]
         if len(self.evidence.node_ids) == 1:
             warnings.append(_abstention.ONE_NODE)
+        else:
+            warnings.append(UNVETTED)
         if len(compared) > 1 and not all(action.overlap for action in compared):
             warnings.append(_abstention.ACTION_OVERLAP)
         places = np.argsort(distances[self.evidence.cells], kind="stable")[:PACKETS_SHOWN]
