@@ -33,11 +33,15 @@ class Neighbours(Protocol):
 
 NeighboursOf = Callable[["NDArray[np.uint8]"], Neighbours]  # of fingerprints (n, B)
 
+FEW = 4  # fingerprints: for so many counting bits costs less than unpacking them for a product of matrices
 SCAN_ROWS = 16_384  # 128 kB a column: what one step of a scan touches stays in the cache
 
 
 def bit_distances(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return (p, q) Hamming distances between packed fingerprints (p, B) and (q, B)."""
+    if len(left) <= FEW and left.shape[1] % 8 == 0:
+        words, others = (np.ascontiguousarray(side).view(np.uint64) for side in (left, right))
+        return np.array([np.bitwise_count(others ^ one).sum(axis=1, dtype=np.int64) for one in words])
     bits = 8 * left.shape[1]
     f = signs(left)
     distances = np.empty((len(left), len(right)), np.int64)

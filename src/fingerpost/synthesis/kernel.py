@@ -189,6 +189,10 @@ class FittedKernel:
             variance=self.solution.variance(cross),
         )
 
+    def cross(self, queries: NDArray[np.uint8] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the kernels (q, n) between queries (q, width) and all packets in ``order``."""
+        return kernel(self._distances(queries, self.features[self.order]), self.settings.length)
+
     def nearest(self, query: NDArray[Any], count: int) -> NDArray[np.int64]:
         """Return the rows of the ``count`` packets nearest to a query, nearest first, equal ones in row order."""
         if self.neighbours is not None:
