@@ -6,10 +6,10 @@ and ``nn_1e7_recall`` (the share of the distances of the 64 nearest that it find
 ``FlatNeighbours``, the exact search that nodes use.
 
 The fingerprints are real: the hourly rows of the Beijing air-quality set (``beijing_air.csv.xz`` in the folder of
-``--data``), encoded and projected by a template that the package drafts, as often as it takes, each copy jittered: every
-number that is there gets normal noise with a standard deviation of ``--jitter`` (default .02) of its declared range
-before projection. A tenth of the rows is held out and asks, jittered alike; rows an hour apart are alike, as they are.
-Processor time on one core, in turn. ``QUICK=1`` takes a million.
+``--data``), encoded and projected by a template that the package drafts, as often as it takes. Each copy is jittered
+before projection: every number that is there gets normal noise with a standard deviation of ``--jitter`` (default .02)
+of its declared range. A tenth of the rows is held out and asks, jittered alike; rows an hour apart are alike, as they
+are. Processor time on one core, in turn. ``QUICK=1`` takes a million.
 """
 
 from __future__ import annotations

@@ -164,10 +164,10 @@ class FlatNeighbours:
 class ProbedNeighbours:
     """Nearly all of the nearest among very many fingerprints (n, B): most are never looked at.
 
-    Every fingerprint lies in the list of the nearest of some centres, fingerprints drawn from all by ``seed``; a question
-    looks into the ``probes`` lists with the nearest centres. What it finds is in order of distance, but it may miss
-    some, so that answers made from it cannot be derived again by looking at all: a node uses ``FlatNeighbours``.
-    Fingerprints that share little with any other, such as random bits, are mostly missed.
+    Every fingerprint lies in the list of the nearest of some centres, fingerprints drawn from all by ``seed``. A
+    question looks into the ``probes`` lists with the nearest centres. What it finds is in order of distance, but it
+    may miss some, so that answers made from it cannot be derived again by looking at all: a node uses
+    ``FlatNeighbours``. Fingerprints that share little with any other, such as random bits, are mostly missed.
     """
 
     def __init__(

@@ -182,6 +182,11 @@ class Synthesizer:
         return uncertainty(fitted)
 
     @cached_property
+    def records(self) -> int:
+        """How many records the packets stand for."""
+        return int(self.evidence.records.sum())
+
+    @cached_property
     def agreement(self) -> Agreement:
         """How the nodes with the most records agree with each other."""
         return agreement_of(self.evidence, self.template)
@@ -189,7 +194,7 @@ class Synthesizer:
     @cached_property
     def pair_sums(self) -> PairSums:
         """Sums over all pairs of records of the pool."""
-        records, bits = int(self.evidence.records.sum()), self.evidence.bits
+        records, bits = self.records, self.evidence.bits
         count = records * (records - 1) // 2
         if self.evidence.kind == "number":
             total = pairs.record_memory(self.evidence)
@@ -289,7 +294,7 @@ class Synthesizer:
             effective_sample_size=size,
             packets=len(self.evidence),
             evidence_digest=self.evidence_digest,
-            records=int(self.evidence.records.sum()),
+            records=self.records,
             node_count=len(self.evidence.node_ids),
             nodes=node_shares(self.evidence, self.agreement, node_weights),
             agreement=self.agreement.matrix,

@@ -51,6 +51,17 @@ def bit_distances(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[
     return distances
 
 
+def bit_shares(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return (p, q) shares of differing bits: ``bit_distances`` over the number of bits, to the last digit."""
+    bits = 8 * left.shape[1]
+    if len(left) <= FEW or len(right) > CHUNK_ROWS:
+        return np.asarray(bit_distances(left, right) / bits, np.float64)
+    f = signs(left)
+    apart: NDArray[np.float64] = np.subtract(bits, f @ (f if right is left else signs(right)).T, dtype=np.float64)
+    apart /= 2 * bits
+    return apart
+
+
 def sketch_distances(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (p, q) squared Euclidean distances between small-integer sketch coordinates (p, 64) and (q, 64)."""
     squares = (left * left).sum(axis=1)[:, None] + (right * right).sum(axis=1) - 2 * (left @ right.T)

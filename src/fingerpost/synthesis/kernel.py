@@ -22,7 +22,7 @@ import numpy as np
 from fingerpost.errors import UsageError
 from fingerpost.synthesis import _search
 from fingerpost.synthesis._solution import Solution, solve_one
-from fingerpost.synthesis.distances import Scan, bit_distances, kernel, nearest_rows, sketch_distances
+from fingerpost.synthesis.distances import Scan, bit_shares, kernel, nearest_rows, sketch_distances
 from fingerpost.synthesis.evidence import CONFIDENCE_CERTAIN, order_of_bytes
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ def feature_distances(
     """Return (p, q) distances: the share of differing bits, or the squared distance of sketches."""
     if family == "sketch":
         return sketch_distances(left.astype(np.float64), right.astype(np.float64))
-    return np.asarray(bit_distances(left.astype(np.uint8), right.astype(np.uint8)) / (8 * left.shape[1]), np.float64)
+    return bit_shares(left.astype(np.uint8, copy=False), right.astype(np.uint8, copy=False))
 
 
 def _spread(weights: NDArray[np.float64]) -> float:
