@@ -29,6 +29,7 @@ from fingerpost.packet._layout import (
     OutcomeForm,
     Profile,
     Structured,
+    is_sealed,
 )
 from fingerpost.packet._payload_layout import PayloadLayout, payloads
 from fingerpost.packet._reasons import Reason
@@ -64,7 +65,11 @@ _NEEDS_FINGERPRINT = _table(KINDS_WITH_FINGERPRINT)
 _FORM_ITEM_SIZE = np.zeros(256, np.int64)
 _FORM_ITEM_SIZE[list(OUTCOME_ITEM_SIZE_BYTES)] = list(OUTCOME_ITEM_SIZE_BYTES.values())
 _DEPTH_OF_LAST = np.array([last.bit_length() for last in range(256)], np.uint8)
-_LEVELS = np.arange(BATCH_DEPTH_MAX)
+_LEVELS = np.arange(BATCH_DEPTH_MAX, dtype=np.uint8)
+
+# The bytes that say which rules apply to a packet: magic to profile, days to live, shape of the payload, first level.
+_HEADS = {"start": (0, 5), "ttl_days": (7, 2), "shape": (77, 5), "first_level": (85, 2)}  # offset and size
+_HEAD_DTYPE = np.dtype([(name, f"V{size}") for name, (_offset, size) in _HEADS.items()] + [("unused", "V2")])
 
 
 def check_structure(packets: Structured) -> Octets:
@@ -110,6 +115,39 @@ class _Check:
 
 
 def _check_body(packets: Structured, check: _Check) -> None:
+    """Check every rule on one packet and the contents of all, where all begin alike; else every rule on all."""
+    kind, profile = int(packets["kind"][0]), int(packets["profile"][0])
+    if kind != Kind.WITHDRAWAL and _begin_alike(packets):
+        first = _Check(np.zeros(1, np.uint8))
+        _check_every_rule(packets[:1], first)
+        if first.fine().all():
+            if not is_sealed(kind, profile):
+                layout = _layout_of(packets["payload"][0, :5])
+                _check_contents_of_layout(packets, layout, np.arange(len(packets)), check)
+            return
+    _check_every_rule(packets, check)
+
+
+def _begin_alike(packets: Structured) -> bool:
+    """Say whether all packets agree in what every rule but those about contents depends on, withdrawals apart."""
+    view = packets.view(
+        np.dtype(
+            {
+                "names": list(_HEADS),
+                "formats": [f"V{size}" for _offset, size in _HEADS.values()],
+                "offsets": [offset for offset, _size in _HEADS.values()],
+                "itemsize": packets.dtype.itemsize,
+            }
+        )
+    )
+    heads = np.zeros(len(packets), _HEAD_DTYPE)
+    for name in _HEADS:
+        heads[name] = view[name]
+    words = heads.view(np.uint64).reshape(len(packets), -1)
+    return bool((words == words[0]).all())
+
+
+def _check_every_rule(packets: Structured, check: _Check) -> None:
     kind, profile, ttl_days = packets["kind"], packets["profile"], packets["ttl_days"]
     check.refuse((packets["magic"] != np.frombuffer(MAGIC, np.uint8)).any(axis=1), Reason.MAGIC)
     check.refuse(packets["version"] != VERSION, Reason.VERSION)
@@ -191,8 +229,12 @@ def _check_contents_of_layout(
     if broken is not None:
         check.refuse_rows(rows, broken, Reason.OUTCOME)
     codes: npt.NDArray[np.uint16] = np.concatenate((content["action"][:, None], content["conditions"]), axis=1)
-    check.refuse_rows(rows, (codes > LEVELS_MAX).any(axis=1), Reason.PAYLOAD)
-    check.refuse_rows(rows, packets["payload"][:, layout.size_bytes :].any(axis=1), Reason.PADDING)
+    for broken, reason in (
+        (codes > LEVELS_MAX, Reason.PAYLOAD),
+        (packets["payload"][:, layout.size_bytes :], Reason.PADDING),
+    ):
+        if broken.any():  # Row by row this takes several times longer.
+            check.refuse_rows(rows, broken.any(axis=1), reason)
 
 
 def _broken_outcomes(outcome: Any, form: OutcomeForm) -> Flags | None:
@@ -221,7 +263,7 @@ def _broken_numbers(numbers: npt.NDArray[np.float64]) -> Flags:
 def _check_proof(packets: Structured, check: _Check) -> None:
     index, depth, last = packets["leaf_index"], packets["depth"], packets["leaf_last"]
     broken = (depth != _DEPTH_OF_LAST[last]) | (index > last)
-    siblings = (index[:, None] >> _LEVELS) ^ 1
+    siblings = (index[:, None] >> _LEVELS) ^ np.uint8(1)
     absent = (siblings > (last[:, None] >> _LEVELS)) | (depth[:, None] <= _LEVELS)
     if absent.any():
         broken |= (packets["path"].any(axis=2) & absent).any(axis=1)
