@@ -13,13 +13,11 @@ from fingerpost.packet._arrays import NODE_DTYPE, Nodes, Rows, packet_ids, path_
 from fingerpost.packet._batch import (
     COPY,
     DIGEST,
-    EMPTY_NODE,
     PAIR_SIZE_BYTES,
     STARTED,
     UPDATE,
     batch_message,
     root_from_path,
-    tree_levels,
 )
 from fingerpost.packet._layout import NODE_SIZE_BYTES, PACKET_FIELDS, Flags, Octets, Structured
 from fingerpost.packet._reasons import Reason
@@ -27,6 +25,8 @@ from fingerpost.packet._signing import signature_holds
 from fingerpost.packet._structure import check_structure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy.typing as npt
 
 # For fewer packets in all, following each path is faster than what numpy takes to begin.
@@ -38,6 +38,7 @@ _PROOF_HEAD = slice(318, 320)
 _SIGNATURE = slice(448, 512)
 _CLAIM_SIZE_BYTES = 104  # emitter, proof head and signature take 98; whole words are compared faster
 _CLAIM_WORDS = _CLAIM_SIZE_BYTES // 8
+_PAIR_DTYPE = np.dtype(f"V{PAIR_SIZE_BYTES}")
 
 # Fields as one value each: numpy copies and lists them at once, not byte by byte.
 _SIGNED_FIELDS = [field for field in PACKET_FIELDS if field.name in {"emitter", "path", "signature"}]
@@ -124,12 +125,11 @@ class _Check:
         for leaf_last in np.unique(last[is_whole]).tolist():
             runs = starts[is_whole & (last == leaf_last)]
             members = runs[:, None] + np.arange(leaf_last + 1)
-            trees = [tree_levels(each.tobytes()) for each in self.leaves[members]]
-            nodes = np.frombuffer(b"".join(part for levels in trees for part in (*levels, EMPTY_NODE)), NODE_DTYPE)
-            paths = nodes.reshape(len(runs), -1).take(path_nodes(leaf_last), axis=1)
+            nodes = _trees(self.leaves[members])
+            paths = nodes.take(path_nodes(leaf_last), axis=1)
             fits = _same_rows(self.signed["path"][members], paths, count=len(runs))
             for place in np.flatnonzero(fits).tolist():
-                self._decide(members[place], trees[place][-1])
+                self._decide(members[place], nodes[place, -2].tobytes())
 
     def parts_of_batches(self) -> None:
         """Verify packets that agree with the others of their batch: what lies above those alone comes from the paths.
@@ -201,6 +201,22 @@ def _same_rows(nodes: Nodes, others: Nodes, *, count: int) -> Flags:
     return same
 
 
+def _trees(leaves: Nodes) -> Nodes:
+    """Return all nodes of trees of one size, a tree a row: level by level, the root last but for an empty node.
+
+    ``leaves`` has shape (trees, leaves of a tree). All trees are climbed together, a level at a time.
+    """
+    count, width = leaves.shape
+    empty = np.zeros((count, 1), NODE_DTYPE)
+    levels = [leaves]
+    while width > 1:
+        below = levels[-1] if width % 2 == 0 else np.concatenate((levels[-1], empty), axis=1)
+        width = (width + 1) // 2
+        started = STARTED[len(levels)][:width] * count
+        levels.append(_hashed(started, np.ascontiguousarray(below)).reshape(count, width))
+    return np.concatenate((*levels, empty), axis=1)
+
+
 def _climb(leaves: Nodes, index: Rows, paths: Nodes, batches: Rows, leaf_last: int) -> tuple[Nodes, Flags]:
     """Return the root of each batch, and which packets have the leaf and the path of such a tree.
 
@@ -227,15 +243,16 @@ def _climb(leaves: Nodes, index: Rows, paths: Nodes, batches: Rows, leaf_last: i
         parents = np.flatnonzero(is_parent)
         tree, above = np.divmod(parents, width_above + 1)
         left = tree * (width + 1) + 2 * above
-        digests = _inner_nodes(level + 1, above, np.stack((table[left], table[left + 1]), axis=1))
+        started = map(STARTED[level + 1].__getitem__, above.tolist())
+        digests = _hashed(started, np.stack((table[left], table[left + 1]), axis=1))
         own = digests[(np.cumsum(is_parent) - 1)[parent]]
     roots = np.zeros(count, NODE_DTYPE)
     roots[batches] = own
     return roots, agrees
 
 
-def _inner_nodes(level: int, positions: Rows, pairs: Nodes) -> Nodes:
-    """Return the nodes at these places of a level, each above two nodes."""
-    states: list[blake2s] = list(map(COPY, map(STARTED[level].__getitem__, positions.tolist())))
-    deque(map(UPDATE, states, pairs.view(f"V{PAIR_SIZE_BYTES}")[:, 0].tolist()), maxlen=0)
+def _hashed(started: Iterable[blake2s], pairs: Nodes) -> Nodes:
+    """Return a node for each hashing state and the two nodes below it, which ``pairs`` holds in this order."""
+    states: list[blake2s] = list(map(COPY, started))
+    deque(map(UPDATE, states, pairs.reshape(-1, 2).view(_PAIR_DTYPE)[:, 0].tolist()), maxlen=0)
     return np.frombuffer(b"".join(map(DIGEST, states)), NODE_DTYPE)
