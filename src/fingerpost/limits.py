@@ -54,6 +54,9 @@ COUNTS_ENTRIES_MAX = 1 << 18  # of one release
 DP_RELEASE_EPSILON = 1  # of dp-aggregate: one record in one epoch
 DP_LIFETIME_EPSILON = 4  # of one subject of one node, over all epochs and templates
 
+GROUP_SUBJECTS_MIN = 10  # of k-anonymous: records in one summary, each of another subject
+GROUP_CELL_MIN = 5  # records that share a level before a summary says so
+
 CONDITIONS_MAX = 16
 LEVELS_MAX = 4_096
 ENCODED_WIDTH_MAX = 8_192

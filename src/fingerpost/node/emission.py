@@ -32,9 +32,9 @@ from fingerpost.template import (
 )
 
 NONCE_SIZE_BYTES = 16
-PROFILES_EMITTED = (Profile.OPEN, Profile.CONSORTIUM, Profile.DP_AGGREGATE)
+PROFILES_EMITTED = (Profile.OPEN, Profile.CONSORTIUM, Profile.K_ANONYMOUS, Profile.DP_AGGREGATE)
 CONFIDENCE_UNIT = 255
-RELEASING = frozenset({Profile.DP_AGGREGATE})
+RELEASING = frozenset({Profile.K_ANONYMOUS, Profile.DP_AGGREGATE})
 
 Packets = npt.NDArray[np.void]
 Rows = npt.NDArray[np.intp]
@@ -176,17 +176,17 @@ def require_emittable(template: Template) -> None:
 
 
 def is_release(template: Template) -> bool:
-    """Say whether records of a template leave as releases of many, with noise."""
+    """Say whether records of a template leave as releases of many, of which the ledger keeps account."""
     return template.profile in RELEASING
 
 
 def require_single(template: Template) -> None:
     """Raise unless this template lets one record leave by itself."""
     require_emittable(template)
-    if template.profile is Profile.DP_AGGREGATE:
+    if is_release(template):
         raise UsageError(
             "profile-one-record",
-            f"under the profile {profile_name(template.profile)} records leave as counts of many, not one by one",
+            f"under the profile {profile_name(template.profile)} records leave in releases of many, not one by one",
             hint="emit a table, with the column that names its subjects",
         )
 

@@ -22,9 +22,14 @@ AnyEvidence: TypeAlias = Evidence | CountsEvidence
 AnySynthesizer: TypeAlias = Synthesizer | CountsSynthesizer
 
 
+def counts_answer(template: Template) -> bool:
+    """Say whether answers of a template come from its counts as a whole, and not from packets near a situation."""
+    return template.profile is Profile.DP_AGGREGATE
+
+
 def read_evidence(packets: NDArray[Any], template: Template) -> AnyEvidence:
     """Return verified packets (``PACKET_DTYPE``) as the evidence that answers of this template rest on."""
-    if template.profile is Profile.DP_AGGREGATE:
+    if counts_answer(template):
         return CountsEvidence.from_packets(packets, template)
     return Evidence.from_packets(packets, template)
 

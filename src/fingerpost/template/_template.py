@@ -111,6 +111,8 @@ class Template:
         object.__setattr__(self, "template_id", TemplateId(_blake2s_128(self.canonical)))
         object.__setattr__(self, "space_id", SpaceId(_blake2s_128(_canonical_json(space))))
         _check_budget(self)
+        if self.profile is Profile.K_ANONYMOUS:
+            _check_groups(self)
 
     @property
     def columns(self) -> tuple[slice, ...]:
@@ -345,6 +347,19 @@ def _check_counts(template: Template) -> None:
             f"under the profile {profile_name(template.profile)} every release has {entries:,} counts, each with noise",
             hint=f"write at most {COUNTS_CELL_BITS_MAX} bits under [cells]; 5 suit most tables",
             field="cells.bits",
+        )
+
+
+def _check_groups(template: Template) -> None:
+    items = template.summary_layout().outcome_items
+    levels = len(template.outcome.levels) if isinstance(template.outcome, CategoryOutcomeField) else 1
+    if items < levels:
+        raise TemplateError(
+            "template-groups",
+            f"under the profile {profile_name(template.profile)} a packet counts all levels of the outcome, and has "
+            f"room for {items} of {levels}",
+            hint="merge levels of the outcome, or write fewer fingerprint bits",
+            field="outcome.levels",
         )
 
 
