@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from fingerpost.packet import SignedPacket
     from fingerpost.template import RowProblem, Template
 
+AS_FINGERPRINT = "they leave as a fingerprint only"
+HOW_THEY_LEAVE = {
+    Profile.K_ANONYMOUS: "the mean of each group leaves, as a fingerprint only",
+    Profile.DP_AGGREGATE: "they are counted by cell, with noise",
+    Profile.LOCAL_DP: "each is one of the cells that a report was randomised over",
+}
 PROBLEMS_LISTED_MAX = 1_000
 ROWS_SHOWN_MAX = 5
 
@@ -68,7 +74,7 @@ class EmissionView:
         named |= {template.action.name} if template.action else set()
         others = [name for name in self.table.columns if name not in named]
         situation = ", ".join(part.name for part in template.situation)
-        texts = [f"the values of the situation ({situation}): they leave as a fingerprint only"]
+        texts = [f"the values of the situation ({situation}): {HOW_THEY_LEAVE.get(template.profile, AS_FINGERPRINT)}"]
         if others:
             names = ", ".join(others)
             texts.append(f"{count_text(len(others), 'column')} that the template does not name: {names}")
@@ -139,6 +145,8 @@ def _packets_text(view: EmissionView) -> str:
         return (
             f"{view.packets:,}, one for each group of at least {GROUP_SUBJECTS_MIN} rows; of one subject one row counts"
         )
+    if view.template.profile is Profile.LOCAL_DP:
+        return f"{view.packets:,}, one a row, randomised anew each time; of one subject one row counts"
     return f"{view.packets:,}, one for each cell and action, whatever the rows; their noise is drawn anew each time"
 
 

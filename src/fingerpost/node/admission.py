@@ -24,6 +24,7 @@ from fingerpost.packet import (
 )
 from fingerpost.privacy.counts import fits_grid
 from fingerpost.privacy.groups import fits_groups
+from fingerpost.privacy.local import fits_reports
 from fingerpost.template import NumberOutcomeField, Template
 
 Packets = npt.NDArray[np.void]
@@ -138,6 +139,9 @@ def judge_contents(packets: Packets, template: Template) -> npt.NDArray[np.uint8
     refusals = np.zeros(len(packets), np.uint8)
     if template.profile is Profile.DP_AGGREGATE:
         _refuse(refusals, ~fits_grid(packets, template), Refusal.LAYOUT)
+        return refusals
+    if template.profile is Profile.LOCAL_DP:
+        _refuse(refusals, ~fits_reports(packets, template), Refusal.LAYOUT)
         return refusals
     grouped = template.profile is Profile.K_ANONYMOUS
     layout = template.summary_layout() if grouped else template.observation_layout()

@@ -20,9 +20,9 @@ from fingerpost.node.events import Fetched
 from fingerpost.node.knowledge import Panel
 from fingerpost.node.learning import Learning
 from fingerpost.ports import day_of
-from fingerpost.synthesis import Answer, Calculation, CountsEvidence, CountsSynthesizer, Evidence, Query
+from fingerpost.synthesis import Answer, Calculation, Evidence, Query
 from fingerpost.synthesis.answer import Gathering
-from fingerpost.synthesis.by_profile import counts_answer
+from fingerpost.synthesis.by_profile import AnySynthesizer, counts_answer, read_evidence, synthesizer_of
 from fingerpost.synthesis.kernel import drawn_rows
 from fingerpost.synthesis.receipt import Receipt, make_receipt
 from fingerpost.template import DataClass, Template, encode_record, encode_table, outcome_value
@@ -248,14 +248,13 @@ def _counts(
     cells: Sequence[int] | None,
     conditions: Mapping[str, object],
     now: float,
-) -> CountsSynthesizer:
-    """Return what answers from noisy counts: all that are kept here, or that are known in ``cells``."""
+) -> AnySynthesizer:
+    """Return what answers from noisy counts or reports: all that are kept here, or that are known in ``cells``."""
     if cells is None:
         packets = engine.packets(template.template_id, now=now)
     else:
         packets = engine.known_packets(template.template_id, cells)
-    evidence = CountsEvidence.from_packets(packets, template)
-    return CountsSynthesizer(evidence, template, day=day_of(now), conditions=conditions)
+    return synthesizer_of(read_evidence(packets, template), template, day=day_of(now), conditions=conditions)
 
 
 def _queries(template: Template, fingerprinter: Fingerprinter, encoded: npt.NDArray[np.int16]) -> Sequence[Query]:

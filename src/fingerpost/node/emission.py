@@ -32,9 +32,8 @@ from fingerpost.template import (
 )
 
 NONCE_SIZE_BYTES = 16
-PROFILES_EMITTED = (Profile.OPEN, Profile.CONSORTIUM, Profile.K_ANONYMOUS, Profile.DP_AGGREGATE)
 CONFIDENCE_UNIT = 255
-RELEASING = frozenset({Profile.K_ANONYMOUS, Profile.DP_AGGREGATE})
+RELEASING = frozenset({Profile.K_ANONYMOUS, Profile.DP_AGGREGATE, Profile.LOCAL_DP})
 
 Packets = npt.NDArray[np.void]
 Rows = npt.NDArray[np.intp]
@@ -166,13 +165,6 @@ def confidence_code(confidence: float) -> int:
 def require_emittable(template: Template) -> None:
     """Raise unless this template lets raw observations leave the node."""
     template.check_may_emit()
-    if template.profile not in PROFILES_EMITTED:
-        names = " and ".join(f'"{profile_name(profile)}"' for profile in PROFILES_EMITTED)
-        raise UsageError(
-            "profile-unavailable",
-            f"the template {template.name!r} asks for the profile {profile_name(template.profile)}",
-            hint=f"this version emits under the profiles {names} only; nothing was written",
-        )
 
 
 def is_release(template: Template) -> bool:

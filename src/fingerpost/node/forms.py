@@ -12,6 +12,7 @@ from fingerpost.fingerprint import Fingerprinter, cell_of
 from fingerpost.packet import Profile, Signer, sign_bodies
 from fingerpost.privacy.counts import count_records, counts_bodies, grid_of, noisy_counts, outcome_levels
 from fingerpost.privacy.groups import ALONE, Records, group_records, summary_bodies
+from fingerpost.privacy.local import entries_of, plan_of, randomised, report_bodies
 
 if TYPE_CHECKING:
     from fingerpost.node.emission import Observations
@@ -51,6 +52,8 @@ def formed(
     """Return what these observations, one of each subject, become under the profile of ``template``."""
     if template.profile is Profile.K_ANONYMOUS:
         return _groups(template, fingerprinter, observations, signer=signer, day=day, entropy=entropy)
+    if template.profile is Profile.LOCAL_DP:
+        return _reports(template, fingerprinter, observations, signer=signer, day=day, entropy=entropy)
     packets = noisy_packets(template, fingerprinter, observations, signer=signer, day=day, entropy=entropy, noise=noise)
     return Formed(packets=packets, rows=np.arange(len(observations)))
 
@@ -107,6 +110,28 @@ def _groups(
         unanimous=made.unanimous,
         ungrouped=len(observations) - len(rows),
     )
+
+
+def _reports(
+    template: Template,
+    fingerprinter: Fingerprinter,
+    observations: Observations,
+    *,
+    signer: Signer,
+    day: int,
+    entropy: Entropy,
+) -> Formed:
+    entries = entries_of(
+        template,
+        cells=cell_of(fingerprinter.fingerprints(observations.encoded), template),
+        actions=observations.actions,
+        levels=outcome_levels(template, observations.outcomes, entropy),
+    )
+    told = randomised(entries, plan_of(template), entropy)
+    bodies = report_bodies(template, told, emitter=signer.public_key, day=day, entropy=entropy)
+    order = np.lexsort(bodies["nonce"].T[::-1])
+    rows = np.arange(len(observations))
+    return Formed(packets=sign_bodies(bodies[order], signer), rows=order, places=rows)
 
 
 def _system_noise() -> CountNoise:

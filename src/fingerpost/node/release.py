@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.errors import PrivacyError, UsageError
-from fingerpost.limits import ACKNOWLEDGEMENTS, DP_LIFETIME_EPSILON, DP_RELEASE_EPSILON, GROUP_SUBJECTS_MIN
+from fingerpost.limits import (
+    ACKNOWLEDGEMENTS,
+    DP_LIFETIME_EPSILON,
+    DP_RELEASE_EPSILON,
+    GROUP_SUBJECTS_MIN,
+    LOCAL_LIFETIME_EPSILON,
+    LOCAL_RELEASE_EPSILON,
+)
 from fingerpost.node.consortium import RingFile
 from fingerpost.node.emission import Observations
 from fingerpost.node.events import Acknowledged, Unacknowledged
@@ -58,6 +65,7 @@ class Prices:
 PRICES: Final = {
     Profile.K_ANONYMOUS: Prices(cost_milli=0, cap_milli=0, while_live=True),
     Profile.DP_AGGREGATE: Prices(cost_milli=MILLI * DP_RELEASE_EPSILON, cap_milli=MILLI * DP_LIFETIME_EPSILON),
+    Profile.LOCAL_DP: Prices(cost_milli=MILLI * LOCAL_RELEASE_EPSILON, cap_milli=MILLI * LOCAL_LIFETIME_EPSILON),
 }
 
 

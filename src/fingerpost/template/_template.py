@@ -24,6 +24,7 @@ from fingerpost.limits import (
     FINGERPRINT_BITS_MAX,
     FINGERPRINT_BITS_STEP,
     NAME_LENGTH_MAX,
+    REPORT_ENTRIES_MAX,
     TTL_DAYS_MAX,
 )
 from fingerpost.packet import PAYLOAD_SIZE_BYTES, OutcomeForm, PayloadLayout, Profile
@@ -326,7 +327,7 @@ def _check_privacy(template: Template) -> None:
             hint='write profile = "consortium", "k-anonymous", "dp-aggregate" or "local-dp" under [privacy]',
             field="privacy.profile",
         )
-    if template.profile is Profile.DP_AGGREGATE:
+    if template.profile in {Profile.DP_AGGREGATE, Profile.LOCAL_DP}:
         _check_counts(template)
     if template.sketch and template.profile not in {Profile.OPEN, Profile.CONSORTIUM}:
         raise TemplateError(
@@ -344,8 +345,16 @@ def _check_counts(template: Template) -> None:
     if template.cell_bits > COUNTS_CELL_BITS_MAX or entries > COUNTS_ENTRIES_MAX:
         raise TemplateError(
             "template-counts",
-            f"under the profile {profile_name(template.profile)} every release has {entries:,} counts, each with noise",
+            f"under the profile {profile_name(template.profile)} {entries:,} counts are told apart, each with noise",
             hint=f"write at most {COUNTS_CELL_BITS_MAX} bits under [cells]; 5 suit most tables",
+            field="cells.bits",
+        )
+    if template.profile is Profile.LOCAL_DP and entries > REPORT_ENTRIES_MAX:
+        raise TemplateError(
+            "template-reports",
+            f"under the profile {profile_name(template.profile)} a report has a bit for each of {entries:,} entries "
+            f"(cells x actions x levels), and a packet has room for {REPORT_ENTRIES_MAX:,}",
+            hint="write fewer bits under [cells]; 3 to 5 suit most tables",
             field="cells.bits",
         )
 
