@@ -14,7 +14,8 @@ from fingerpost.errors import TemplateError
 from fingerpost.limits import LOCAL_RELEASE_EPSILON, PACKET_SIZE_BYTES, REPORT_ENTRIES_MAX
 from fingerpost.packet import OutcomeForm, Payload, Profile, ReportValue, Signer, decode, payloads, sign_bodies
 from fingerpost.privacy.local import entries_of, fits_reports, plan_of, randomised, report_bodies, report_layout
-from fingerpost.synthesis.by_profile import read_evidence, synthesizer_of
+from fingerpost.synthesis._counts_reports import ReportsEvidence, ReportsSynthesizer
+from fingerpost.synthesis.by_profile import read_evidence
 from fingerpost.template import parse_template, plan_reports
 
 TEXT = """
@@ -150,10 +151,8 @@ def test_estimates_from_many_reports_are_unbiased_and_as_noisy_as_they_say(templ
     entries = np.repeat(np.arange(plan.entries), truth)
     missed = []
     for seed in range(40):
-        synthesizer = synthesizer_of(
-            read_evidence(reports(template, entries, seed=100 * seed), template), template, day=20_000
-        )
-        table = synthesizer._table_of(None)
+        evidence = ReportsEvidence.from_packets(reports(template, entries, seed=100 * seed), template)
+        table = ReportsSynthesizer(evidence, template, day=20_000)._table_of(None)
         assert table.totals.sum() == pytest.approx(4_000)
         assert table.records_error == 0
         missed.append((table.totals.ravel() - truth.reshape(-1, 3, 2).sum(axis=1).ravel()) / np.sqrt(table.noise))
