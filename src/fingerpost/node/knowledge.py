@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from fingerpost.synthesis.evidence import Evidence
 from fingerpost.template import Template, condition_codes
 
 Released = Callable[[npt.NDArray[np.void], int], npt.NDArray[np.bool_]]
+PART_BLOCKS = 256  # blocks of a store that are read at a time: up to 32 MiB
 SYNTHESIZERS_MAX = 8  # fitted calculators kept: one for each choice of conditions that is asked for
 
 
@@ -105,7 +106,8 @@ class Knowledge:
         """Return the live packets that may be answered from, as columns; built anew only when they may have changed."""
         state = self._store.generation, 0 if self._released is None else day
         if self._evidence is None or self._evidence[0] != state:
-            self._evidence = state, self._evidence_of(self._of_answers(self.packets(), day))
+            parts = (self._told(self._of_answers(part, day)) for part in self._parts())
+            self._evidence = state, Evidence.from_blocks(parts, self._template)
         return self._evidence[1]
 
     def synthesizer(self, *, conditions: Mapping[str, object], day: int) -> Synthesizer:
@@ -207,11 +209,25 @@ class Knowledge:
     def _passing_packets(self) -> npt.NDArray[np.void]:
         return np.zeros(0, PACKET_DTYPE) if self._passing is None else self._passing[2]
 
+    def _parts(self) -> Iterator[npt.NDArray[np.void]]:
+        """Yield the live packets some at a time, at least one part: all at once they would be most of the memory."""
+        blocks: list[npt.NDArray[np.void]] = [np.zeros(0, PACKET_DTYPE)]
+        for block in self._store.scan(self._template.template_id):
+            blocks.append(block)
+            if len(blocks) > PART_BLOCKS:
+                yield np.concatenate(blocks)
+                blocks.clear()
+        yield np.concatenate([np.zeros(0, PACKET_DTYPE), *blocks])
+
     def _evidence_of(self, packets: npt.NDArray[np.void]) -> Evidence:
+        return Evidence.from_blocks([self._told(packets)], self._template)
+
+    def _told(self, packets: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.void], npt.NDArray[np.uint8] | None]:
+        """Return what packets say that can be read here, and the ids of the packets that say so."""
         if not sealed_rows(packets).any():
-            return Evidence.from_packets(packets, self._template)
+            return packets, None
         readable = self.readable(packets)
-        return Evidence.from_packets(readable.packets, self._template, packet_ids=packet_ids(packets[readable.rows]))
+        return readable.packets, packet_ids(packets[readable.rows])
 
     def _of_answers(self, packets: npt.NDArray[np.void], day: int) -> npt.NDArray[np.void]:
         return packets if self._released is None else packets[self._released(packets, day)]

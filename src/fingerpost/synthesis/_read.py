@@ -11,6 +11,8 @@ from fingerpost.packet import Kind, OutcomeForm, PayloadLayout, Profile, has_lay
 from fingerpost.template import CategoryOutcomeField
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from fingerpost.template import Template
@@ -38,9 +40,14 @@ def columns_of(packets: NDArray[Any], template: Template, ids: NDArray[np.uint8]
         for rows, layout in _by_layout(packets, template)
         for rows, part in [_part(packets, rows, layout, template)]
     ]
-    if not parts:
-        parts = [_nothing(template)]
-    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+    return joined(parts or [_nothing(template)])
+
+
+def joined(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the columns of several parts, one after another; those without a packet say nothing."""
+    found = list(parts)
+    told = [part for part in found if len(part["packet_ids"])] or found[:1]
+    return {name: _joined([part[name] for part in told]) for name in told[0]}
 
 
 def _joined(columns: list[Any]) -> Any:
