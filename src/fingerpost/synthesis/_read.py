@@ -71,11 +71,16 @@ def _by_layout(packets: NDArray[Any], template: Template) -> list[tuple[NDArray[
                 outcome_form=form,
                 outcome_items=int(items) if form == OutcomeForm.HISTOGRAM else 1,
             )
-            rows = of_kind[has_layout(packets[of_kind], layout)]
+            rows = of_kind[has_layout(_taken(packets, of_kind), layout)]
             rows = rows[packets["payload"][rows, HEADER_BYTES - 1] == items]
             if len(rows):
                 found.append((rows, layout))
     return found
+
+
+def _taken(packets: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+    """Return the packets of ascending rows, without a copy where these are all."""
+    return packets if len(rows) == len(packets) else packets[rows]
 
 
 def _strong_enough(packets: NDArray[Any], template: Template) -> NDArray[np.bool_]:
@@ -88,13 +93,14 @@ def _strong_enough(packets: NDArray[Any], template: Template) -> NDArray[np.bool
 def _part(
     packets: NDArray[Any], rows: NDArray[np.intp], layout: PayloadLayout, template: Template
 ) -> tuple[NDArray[np.intp], dict[str, Any]]:
-    content = payloads(packets[rows], layout)
+    content = payloads(_taken(packets, rows), layout)
     outcome, sound = _outcome(content, layout, template)
     levels = len(template.action.levels) if template.action else 0
     sound &= content["action"] <= levels
     for column, condition in enumerate(template.conditions):
         sound &= content["conditions"][:, column] <= len(condition.levels)
-    content, rows = content[sound], rows[sound]
+    if not sound.all():
+        content, rows = content[sound], rows[sound]
     part: dict[str, Any] = {
         "fingerprints": np.ascontiguousarray(content["fingerprint"]),
         "sketches": np.ascontiguousarray(content["sketch"]) if template.sketch else None,
