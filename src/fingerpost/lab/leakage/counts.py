@@ -18,7 +18,7 @@ from scipy.stats import poisson
 from fingerpost.fingerprint import Fingerprinter, cell_of
 from fingerpost.fingerprint.codebook import make_codebook
 from fingerpost.lab.exchange import SeededEntropy
-from fingerpost.lab.leakage.views import DAY, View, forecast, observations, under
+from fingerpost.lab.leakage.views import DAY, forecast, observations, under
 from fingerpost.limits import COUNTS_CELL_BITS_MAX, DP_RELEASE_EPSILON
 from fingerpost.node.noise import OpenDpNoise
 from fingerpost.node.release import noisy_packets
@@ -141,12 +141,12 @@ class CountsView:
         return np.asarray(found.reshape(self.counts.shape), np.float64)
 
 
-def counts_view(cohort: Cohort, draw: int) -> View:
+def counts_view(cohort: Cohort, draw: int) -> CountsView:
     """Let members' records leave as counts, one release a node, with fresh noise of OpenDP: no seed repeats it."""
     return _released(cohort, counting(cohort.template), draw)
 
 
-def codebook_view(cohort: Cohort, draw: int) -> View:
+def codebook_view(cohort: Cohort, draw: int) -> CountsView:
     """Do the same with prototypes from the public records as cells, which cost nothing only where these are public."""
     template = replace(counting(cohort.template), cell_bits=CELL_BITS_DEFAULT, group_bits=0, codebook=b"")
     public = Fingerprinter(template).fingerprints(cohort.encoded[cohort.public])

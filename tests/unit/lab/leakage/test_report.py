@@ -84,8 +84,8 @@ def test_open_packets_are_inverted_and_named_and_sealed_ones_are_not(cohort) -> 
 
 def test_a_cell_in_clear_tells_on_a_sealed_packet(cohort) -> None:
     bare = names(cohort, consortium_view(cohort, 0))
-    celled = replace(cohort, template=replace(cohort.template, cell_bits=16))
-    assert names(celled, consortium_view(celled, 0)) > 0.5 > bare
+    celled = replace(cohort, template=replace(cohort.template, cell_bits=32))
+    assert names(celled, consortium_view(celled, 0)) > 0.2 > 0.05 > bare
 
 
 def test_members_of_open_packets_are_told_from_strangers_and_of_counts_hardly(cohort) -> None:
@@ -108,12 +108,10 @@ def test_one_who_knows_all_others_sees_through_counts_as_far_as_their_noise_allo
     )
     found = membership(members, np.roll(strangers, 1, axis=1), seed=0)
     assert 0.65 < found.auc < 0.81  # expected: the bound itself, 0.731
-    for view in views:
-        view.counts[:] = np.round(view.counts / 10)  # without noise the same attack would be certain
     exact = np.zeros_like(views[0].counts)
     rows = cohort.members
     np.add.at(exact, (cohort.nodes[rows], views[0].cells(cohort.encoded[rows]), cohort.outcomes[rows]), 1)
-    views[0].counts[:] = exact
+    views[0].counts[:] = exact  # without noise the same attack is certain
     told = membership(
         views[0].informed_presence(cohort.members)[:, None],
         views[0].informed_presence(cohort.strangers)[:, None],
