@@ -20,8 +20,7 @@ from fingerpost.fingerprint.codebook import make_codebook
 from fingerpost.lab.exchange import SeededEntropy
 from fingerpost.lab.leakage.views import DAY, forecast, observations, under
 from fingerpost.limits import COUNTS_CELL_BITS_MAX, DP_RELEASE_EPSILON
-from fingerpost.node.noise import OpenDpNoise
-from fingerpost.node.release import noisy_packets
+from fingerpost.node.forms import formed
 from fingerpost.packet import Profile, Signer
 from fingerpost.synthesis.by_profile import read_evidence
 
@@ -161,12 +160,8 @@ def _released(cohort: Cohort, template: Template, draw: int) -> CountsView:
     for node in range(int(cohort.nodes.max()) + 1):
         entropy = SeededEntropy(cohort.seed, f"leakage counts {draw} {node}")
         part = observations(cohort, cohort.members[here == node])
-        noise = OpenDpNoise()
-        releases.append(
-            noisy_packets(
-                template, fingerprinter, part, signer=Signer(entropy.read(32)), day=DAY, entropy=entropy, noise=noise
-            )
-        )
+        made = formed(template, fingerprinter, part, signer=Signer(entropy.read(32)), day=DAY, entropy=entropy)
+        releases.append(made.packets)
     return CountsView(cohort, template, releases)
 
 

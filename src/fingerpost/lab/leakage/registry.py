@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fingerpost.lab.leakage.counts import codebook_view, counts_view
+from fingerpost.lab.leakage.groups import groups_view
 from fingerpost.lab.leakage.records import Cohort
+from fingerpost.lab.leakage.reports import reports_view
 from fingerpost.lab.leakage.views import View, consortium_view, open_view
 
 VIEWS: dict[str, Callable[[Cohort, int], View]] = {
     "open": open_view,
     "consortium": consortium_view,
+    "k-anonymous": groups_view,
     "dp-aggregate": counts_view,
     "dp-aggregate-public-codebook": codebook_view,
+    "local-dp": reports_view,
 }
 READ_BY = {
     "open": "everybody",
