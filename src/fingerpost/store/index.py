@@ -15,6 +15,9 @@ from fingerpost.store.base import Ids
 QUERIES_MAX: Final = 1_024  # searched at a time, so that the candidates of many queries need no more than megabytes
 SPARE_MIN: Final = 16  # candidates beyond k: enough for most ties at the last distance
 ROWS_MIN: Final = 1_024
+COUNTED_MAX: Final = 2_048  # neighbours: counting needs up to eight bytes for each, bit by bit of a fingerprint
+COUNTED_QUERIES: Final = 8  # at a time, so that this is at most 128 MiB
+SORTED_ROWS: Final = 65_536
 
 
 class FingerprintIndex:
@@ -118,6 +121,41 @@ class FingerprintIndex:
         if fingerprints.dtype != np.uint8 or fingerprints.ndim != 2 or fingerprints.shape[1] * 8 != self.bits:
             raise _refuse(f"fingerprints come as (n, {self.bits // 8}) uint8, not {fingerprints.shape}")
         return np.ascontiguousarray(fingerprints)
+
+
+class FlatNeighbours:
+    """Exact nearest neighbours among fingerprints (n, B) that stay as they are, straight from their array.
+
+    It is what ``fingerpost.synthesis`` calls ``Neighbours``: rows in order of distance, equal ones in row order.
+    Nothing is copied or kept, so that making one costs nothing.
+    """
+
+    def __init__(self, fingerprints: npt.NDArray[np.uint8]) -> None:
+        """Take fingerprints (n, B). Raises ``UsageError`` (``index-argument``) unless B is a multiple of 8."""
+        if fingerprints.dtype != np.uint8 or fingerprints.ndim != 2 or fingerprints.shape[1] % 8:
+            raise _refuse(f"fingerprints come as (n, bytes) uint8, not {fingerprints.shape}")
+        self._fingerprints = np.ascontiguousarray(fingerprints)
+
+    def nearest(self, queries: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.int64]:
+        """Return the rows of the ``count`` (all, if there are fewer) nearest to each query (q, B), (q, count)."""
+        count = min(count, len(self._fingerprints))
+        found = np.empty((len(queries), count), np.int64)
+        for start in range(0, len(queries) if count else 0, COUNTED_QUERIES):
+            part = np.ascontiguousarray(queries[start : start + COUNTED_QUERIES])
+            if count <= COUNTED_MAX:
+                # Counting ("mc") keeps the rows of each distance in their order, and so the first of those that tie.
+                found[start : start + len(part)] = _faiss().knn_hamming(part, self._fingerprints, count, "mc")[1]
+            else:
+                found[start : start + len(part)] = [self._sorted(query)[:count] for query in part]
+        return found
+
+    def _sorted(self, query: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        distances = np.empty(len(self._fingerprints), np.uint16)
+        words = query.view(np.uint64)
+        for start in range(0, len(distances), SORTED_ROWS):
+            part = self._fingerprints[start : start + SORTED_ROWS].view(np.uint64)
+            np.bitwise_count(part ^ words).sum(axis=1, dtype=np.uint16, out=distances[start : start + SORTED_ROWS])
+        return np.argsort(distances, kind="stable")
 
 
 def _faiss() -> Any:

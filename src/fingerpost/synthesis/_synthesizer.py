@@ -18,8 +18,9 @@ from fingerpost.synthesis._shares import Agreement, agreement_of, node_shares, p
 from fingerpost.synthesis.actions import ActionPool, action_pools, compare_actions
 from fingerpost.synthesis.answer import Answer, Notice, PairSums, Query
 from fingerpost.synthesis.calculators import Questions, own_pool
+from fingerpost.synthesis.distances import Scan, nearest_rows
 from fingerpost.synthesis.intervals import Uncertainty, uncertainty
-from fingerpost.synthesis.kernel import KernelOptions, fit, nearest_rows, packet_weights
+from fingerpost.synthesis.kernel import KernelOptions, fit, packet_weights
 from fingerpost.synthesis.panel import Panel, pool_range
 from fingerpost.synthesis.shipped_calculators import shipped_calculators
 from fingerpost.template import CategoryOutcomeField, condition_codes, condition_values
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from fingerpost.synthesis._estimates import Estimate
     from fingerpost.synthesis.calculators import Calculator
+    from fingerpost.synthesis.distances import NeighboursOf
     from fingerpost.synthesis.evidence import Evidence
     from fingerpost.synthesis.kernel import KernelSettings, Smoothing
     from fingerpost.synthesis.panel import Weighing
@@ -46,7 +48,8 @@ class Synthesizer:
 
     ``conditions`` keeps only the packets that state these levels. Packets that are expired, from the future, or of no
     weight are left out. Given ``settings`` (from an earlier answer) nothing is searched for. ``calculators`` (default:
-    those of this package) are what estimates are mixed from where a question says how.
+    those of this package) are what estimates are mixed from where a question says how. ``neighbours_of`` makes what
+    finds the nearest packets (default: looking at all); whichever it is, answers are the same.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Synthesizer:
         conditions: Mapping[str, object] | None = None,
         settings: KernelSettings | None = None,
         calculators: Sequence[Calculator] | None = None,
+        neighbours_of: NeighboursOf = Scan,
     ) -> None:
         self.template = template
         self.day = day
@@ -66,6 +70,7 @@ class Synthesizer:
         self.conditions = condition_codes(template, conditions or {})
         self.settings = settings
         self.calculators = tuple(shipped_calculators() if calculators is None else calculators)
+        self.neighbours_of = neighbours_of
         self._panel: tuple[bytes, Panel] | None = None
         self.evidence = evidence.subset(self._usable(evidence))
 
@@ -96,6 +101,7 @@ class Synthesizer:
             conditions=dict(self._stated_conditions()),
             settings=self.settings,
             calculators=self.calculators,
+            neighbours_of=self.neighbours_of,
         )
 
     def offer(self, calculators: Sequence[Calculator]) -> None:
@@ -160,7 +166,14 @@ class Synthesizer:
     def uncertainty(self) -> Uncertainty:
         """The fitted calculator and what it knows about its own errors."""
         values = None if self.evidence.sketches is None else sketch_values(self.evidence.sketches)
-        fitted = fit(self.evidence, day=self.day, options=self.options, sketches=values, settings=self.settings)
+        fitted = fit(
+            self.evidence,
+            day=self.day,
+            options=self.options,
+            sketches=values,
+            settings=self.settings,
+            neighbours_of=self.neighbours_of,
+        )
         return uncertainty(fitted)
 
     @cached_property

@@ -6,7 +6,8 @@ Sketch: the squared Euclidean distance between sketch coordinates. Both are exac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Family = Literal["bits", "sketch"]
+
+
+class Neighbours(Protocol):
+    """Finds, among fingerprints that stay as they are, those nearest to another one: exactly, and always alike."""
+
+    def nearest(self, queries: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
+        """Return the rows of the ``count`` (all, if there are fewer) nearest to each query (q, B), shape (q, count).
+
+        They are in order of Hamming distance, equal ones in row order; of those that tie at the last distance the
+        first rows come in.
+        """
+        ...
+
+
+NeighboursOf = Callable[["NDArray[np.uint8]"], Neighbours]  # of fingerprints (n, B)
 
 SCAN_ROWS = 16_384  # 128 kB a column: what one step of a scan touches stays in the cache
 
@@ -46,17 +62,40 @@ def kernel(distances: NDArray[np.float64], length: float) -> NDArray[np.float64]
     return np.exp(scaled, out=scaled)
 
 
-def word_columns(fingerprints: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """Return fingerprints (n, B) as 64-bit words, column by column (B / 8, n): the order that a scan reads them in."""
-    return np.ascontiguousarray(np.ascontiguousarray(fingerprints).view(np.uint64).T)
+class Scan:
+    """``Neighbours`` without an index: every question looks at all fingerprints (n, B), kept word by word."""
+
+    def __init__(self, fingerprints: NDArray[np.uint8]) -> None:
+        self._columns = np.ascontiguousarray(np.ascontiguousarray(fingerprints).view(np.uint64).T)
+
+    def nearest(self, queries: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
+        """See ``Neighbours``."""
+        found = np.empty((len(queries), min(count, self._columns.shape[1])), np.int64)
+        for place, query in enumerate(queries):
+            found[place] = nearest_rows(self._distances(query), count)
+        return found
+
+    def _distances(self, query: NDArray[np.uint8]) -> NDArray[np.uint16]:
+        words = np.ascontiguousarray(query).view(np.uint64)
+        counts = np.zeros(self._columns.shape[1], np.uint16)
+        for start in range(0, len(counts), SCAN_ROWS):
+            part = counts[start : start + SCAN_ROWS]
+            for column, word in zip(self._columns[:, start : start + SCAN_ROWS], words, strict=True):
+                part += np.bitwise_count(column ^ word)
+        return counts
 
 
-def scan_bits(columns: NDArray[np.uint64], query: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    """Return (n,) Hamming distances of one fingerprint (B,) to all of ``word_columns``."""
-    words = np.ascontiguousarray(query).view(np.uint64)
-    counts = np.zeros(columns.shape[1], np.uint16)
-    for start in range(0, len(counts), SCAN_ROWS):
-        part = counts[start : start + SCAN_ROWS]
-        for column, word in zip(columns[:, start : start + SCAN_ROWS], words, strict=True):
-            part += np.bitwise_count(column ^ word)
-    return counts
+def nearest_rows(distances: NDArray[np.uint16] | NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """Return the rows of the ``count`` smallest of ``distances`` (n,), nearest first, equal ones in row order.
+
+    Rows of evidence are in order of packet id, so neighbours do not depend on arrival.
+    """
+    if count >= len(distances):
+        candidates = np.arange(len(distances))
+    else:
+        if distances.dtype == np.uint16:  # few different values: counting them beats partitioning
+            reach = np.searchsorted(np.cumsum(np.bincount(distances)), count)
+        else:
+            reach = np.partition(distances, count - 1)[count - 1]
+        candidates = np.flatnonzero(distances <= reach)
+    return candidates[np.argsort(distances[candidates], kind="stable")][:count].astype(np.int64)
