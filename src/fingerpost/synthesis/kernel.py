@@ -22,7 +22,7 @@ import numpy as np
 from fingerpost.errors import UsageError
 from fingerpost.synthesis import _search
 from fingerpost.synthesis._solution import Solution, solve_one
-from fingerpost.synthesis.distances import Scan, bit_distances, kernel, nearest_rows, sketch_distances
+from fingerpost.synthesis.distances import Scan, bit_shares, kernel, nearest_rows, sketch_distances
 from fingerpost.synthesis.evidence import CONFIDENCE_CERTAIN, order_of_bytes
 
 if TYPE_CHECKING:
@@ -189,6 +189,10 @@ class FittedKernel:
             variance=self.solution.variance(cross),
         )
 
+    def cross(self, queries: NDArray[np.uint8] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the kernels (q, n) between queries (q, width) and all packets in ``order``."""
+        return kernel(self._distances(queries, self.features[self.order]), self.settings.length)
+
     def nearest(self, query: NDArray[Any], count: int) -> NDArray[np.int64]:
         """Return the rows of the ``count`` packets nearest to a query, nearest first, equal ones in row order."""
         if self.neighbours is not None:
@@ -306,7 +310,7 @@ def feature_distances(
     """Return (p, q) distances: the share of differing bits, or the squared distance of sketches."""
     if family == "sketch":
         return sketch_distances(left.astype(np.float64), right.astype(np.float64))
-    return np.asarray(bit_distances(left.astype(np.uint8), right.astype(np.uint8)) / (8 * left.shape[1]), np.float64)
+    return bit_shares(left.astype(np.uint8, copy=False), right.astype(np.uint8, copy=False))
 
 
 def _spread(weights: NDArray[np.float64]) -> float:
