@@ -56,7 +56,8 @@ OutputOption = Annotated[
         "node_id": "64 hex digits: the emitter; null in a dry run without an identity",
         "rows": "rows in the table",
         "skipped": "rows left out because they do not fit the template",
-        "packets": "packets made: one for each other row; under dp-aggregate one for each cell and action",
+        "packets": "packets made: one for each other row; under dp-aggregate one for each cell and action, under "
+        "k-anonymous one for each group",
         "signatures": "one for each batch of up to 256 packets",
         "bytes": "bytes of all packets, which is all that leaves",
         "problems": "what does not fit, at most 1,000: row (from 1), field, code, message",
@@ -65,8 +66,9 @@ OutputOption = Annotated[
         "example": "the first packet decoded, with the keys of 'fingerpost packet show --json'; null without packets",
         "packet_ids": "64 hex digits each, in the order of the rows; null in a dry run",
         "holders": "other nodes that keep the packets too; null in a dry run, 0 when no node runs in this home",
-        "release": "under differential privacy what was counted: number, rows, same_subject and spent (rows left out), "
-        "epsilon, lifetime_epsilon, holders_checked; else null",
+        "release": "under k-anonymous, dp-aggregate and local-dp what was counted: number, rows; same_subject, spent, "
+        "ungrouped (rows left out); epsilon, lifetime_epsilon, holders_checked; groups, and unanimous, how many of "
+        "them had one outcome; else null",
         "file": "where --output wrote the packets; null without it",
     },
     errors=(TemplateError, TableError, RecordError, KeyFileError, StoreError, DaemonError, PrivacyError, UsageError),
@@ -166,7 +168,7 @@ def _preview(template: "Template", table: "Table", place: "Home") -> "EmissionVi
     from fingerpost.fingerprint import Fingerprinter
     from fingerpost.node.consortium import RingFile
     from fingerpost.node.emission import build_packets, is_release, observations_of_table
-    from fingerpost.node.release import noisy_packets
+    from fingerpost.node.forms import formed
     from fingerpost.packet import decode
     from fingerpost.privacy.seal import KEY_SIZE_BYTES, Seals, passing_ring
 
@@ -175,14 +177,14 @@ def _preview(template: "Template", table: "Table", place: "Home") -> "EmissionVi
     ring = RingFile(place, template.template_id).ring(day=today())
     signer, node_id = _signer(place)
     if is_release(template):
-        packets = noisy_packets(
+        packets = formed(
             template,
             Fingerprinter(template),
             observations.without(bad),
             signer=signer,
             day=today(),
             entropy=SystemEntropy(),
-        )
+        ).packets
     else:
         packets, _ = build_packets(
             template,

@@ -32,9 +32,8 @@ from fingerpost.template import (
 )
 
 NONCE_SIZE_BYTES = 16
-PROFILES_EMITTED = (Profile.OPEN, Profile.CONSORTIUM, Profile.DP_AGGREGATE)
 CONFIDENCE_UNIT = 255
-RELEASING = frozenset({Profile.DP_AGGREGATE})
+RELEASING = frozenset({Profile.K_ANONYMOUS, Profile.DP_AGGREGATE, Profile.LOCAL_DP})
 
 Packets = npt.NDArray[np.void]
 Rows = npt.NDArray[np.intp]
@@ -166,27 +165,20 @@ def confidence_code(confidence: float) -> int:
 def require_emittable(template: Template) -> None:
     """Raise unless this template lets raw observations leave the node."""
     template.check_may_emit()
-    if template.profile not in PROFILES_EMITTED:
-        names = " and ".join(f'"{profile_name(profile)}"' for profile in PROFILES_EMITTED)
-        raise UsageError(
-            "profile-unavailable",
-            f"the template {template.name!r} asks for the profile {profile_name(template.profile)}",
-            hint=f"this version emits under the profiles {names} only; nothing was written",
-        )
 
 
 def is_release(template: Template) -> bool:
-    """Say whether records of a template leave as releases of many, with noise."""
+    """Say whether records of a template leave as releases of many, of which the ledger keeps account."""
     return template.profile in RELEASING
 
 
 def require_single(template: Template) -> None:
     """Raise unless this template lets one record leave by itself."""
     require_emittable(template)
-    if template.profile is Profile.DP_AGGREGATE:
+    if is_release(template):
         raise UsageError(
             "profile-one-record",
-            f"under the profile {profile_name(template.profile)} records leave as counts of many, not one by one",
+            f"under the profile {profile_name(template.profile)} records leave in releases of many, not one by one",
             hint="emit a table, with the column that names its subjects",
         )
 

@@ -17,6 +17,7 @@ from fingerpost.packet import PACKET_DTYPE, packet_ids, sealed_rows
 from fingerpost.privacy.seal import KeyRing, Opened, Seals
 from fingerpost.store.base import PacketStore
 from fingerpost.synthesis import Answer, Election, Query, Synthesizer, Weighing
+from fingerpost.synthesis.distances import NeighboursOf, Scan
 from fingerpost.synthesis.evidence import Evidence
 from fingerpost.template import Template, condition_codes
 
@@ -51,6 +52,7 @@ class Knowledge:
         self._template = template
         self._released = released
         self._seals = Seals(None)
+        self._neighbours_of: NeighboursOf = Scan
         self._fingerprinter: Fingerprinter | None = None
         self._evidence: tuple[tuple[int, int], Evidence] | None = None
         self._synthesizers: dict[tuple[int, tuple[int, ...]], tuple[Evidence, Synthesizer]] = {}
@@ -71,6 +73,10 @@ class Knowledge:
     def seals(self) -> Seals:
         """What seals and opens packets of the template here."""
         return self._seals
+
+    def find_with(self, neighbours_of: NeighboursOf) -> None:
+        """Find the nearest of many packets with what this makes, which finds the same sooner, from now on."""
+        self._neighbours_of = neighbours_of
 
     def use_keys(self, ring: KeyRing | None) -> None:
         """Seal and open with these keys of the template's consortium from now on; without any when it is None."""
@@ -110,7 +116,7 @@ class Knowledge:
         if known is None or known[0] is not evidence:
             if len(self._synthesizers) >= SYNTHESIZERS_MAX:
                 self._synthesizers.clear()
-            known = evidence, Synthesizer(evidence, self._template, day=day, conditions=conditions)
+            known = evidence, self._synthesizer(evidence, conditions=conditions, day=day)
             self._synthesizers[key] = known
         return known[1]
 
@@ -127,7 +133,7 @@ class Knowledge:
         if self._passing is None or self._passing[0] != key:
             chosen = self._of_answers(packets(), day)
             evidence = self._evidence_of(chosen)
-            synthesizer = Synthesizer(evidence, self._template, day=day, conditions=conditions)
+            synthesizer = self._synthesizer(evidence, conditions=conditions, day=day)
             self._passing = key, synthesizer, chosen
         return self._passing[1]
 
@@ -190,10 +196,13 @@ class Knowledge:
             if len(self._panels) >= SYNTHESIZERS_MAX:
                 self._panels.clear()
             elected = evidence.subset(hiring.rows(evidence))
-            synthesizer = Synthesizer(elected, self._template, day=day, conditions=conditions)
+            synthesizer = self._synthesizer(elected, conditions=conditions, day=day)
             known = evidence, Panel(synthesizer=synthesizer, election=election_of(hiring))
             self._panels[key] = known
         return known[1]
+
+    def _synthesizer(self, evidence: Evidence, *, conditions: Mapping[str, object], day: int) -> Synthesizer:
+        return Synthesizer(evidence, self._template, day=day, conditions=conditions, neighbours_of=self._neighbours_of)
 
     def _passing_packets(self) -> npt.NDArray[np.void]:
         return np.zeros(0, PACKET_DTYPE) if self._passing is None else self._passing[2]

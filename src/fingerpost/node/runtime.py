@@ -48,6 +48,7 @@ from fingerpost.node.subject_book import Forgotten
 from fingerpost.packet import packet_ids
 from fingerpost.ports import Clock, Entropy, day_of
 from fingerpost.privacy.seal import KeyRing
+from fingerpost.store.index import FlatNeighbours
 from fingerpost.store.retention import compaction_due
 from fingerpost.synthesis.answer import Gathering
 from fingerpost.system import SystemClock, SystemEntropy
@@ -114,6 +115,7 @@ class AsyncNode:
         node = cls(engine, value, clock=clock, follow=follow, shell=shell)
         try:
             engine.knowledge(value.template_id).use_keys(keys)
+            engine.knowledge(value.template_id).find_with(FlatNeighbours)
             node._read_keys()
             if network is not None:
                 state = None if root is None else root / "directory"

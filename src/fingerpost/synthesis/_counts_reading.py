@@ -71,7 +71,7 @@ class CountsEvidence:
             action[rows] = content["action"]
         rows = np.flatnonzero(counted.any(axis=1))
         order = order_of_bytes(every_id[rows])
-        rows = rows[order[_first_of_each(every_id[rows][order])]]
+        rows = rows[order[first_of_each(every_id[rows][order])]]
         node_ids, node_index = node_columns(packets["emitter"][rows])
         return cls(
             packet_ids=every_id[rows],
@@ -127,7 +127,8 @@ def _bit_distances(cells: NDArray[np.uint32], bits: int) -> NDArray[np.float64]:
     return np.asarray(np.bitwise_count(cells[:, None] ^ every) / max(bits, 1), np.float64)
 
 
-def _first_of_each(ordered: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def first_of_each(ordered: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Say which rows of ids in order differ from the one before."""
     fresh = np.ones(len(ordered), np.bool_)
     fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
     return fresh

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fingerpost.errors import UsageError
-from fingerpost.packet import Kind, OutcomeForm, PayloadLayout, has_layout, packet_ids, payloads
+from fingerpost.packet import Kind, OutcomeForm, PayloadLayout, Profile, has_layout, packet_ids, payloads
 from fingerpost.template import CategoryOutcomeField
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _by_layout(packets: NDArray[Any], template: Template) -> list[tuple[NDArray[
     shape = template.observation_layout()
     found = []
     for kind, form in sorted(FORMS["category" if category else "number"]):
-        of_kind = np.flatnonzero(packets["kind"] == kind)
+        of_kind = np.flatnonzero((packets["kind"] == kind) & _strong_enough(packets, template))
         for items in np.unique(packets["payload"][of_kind, HEADER_BYTES - 1]):
             if not items:
                 continue
@@ -69,6 +69,13 @@ def _by_layout(packets: NDArray[Any], template: Template) -> list[tuple[NDArray[
             if len(rows):
                 found.append((rows, layout))
     return found
+
+
+def _strong_enough(packets: NDArray[Any], template: Template) -> NDArray[np.bool_]:
+    """Say which packets are groups where the template demands groups: others of its floor arrive sealed or opened."""
+    if template.profile is Profile.K_ANONYMOUS:
+        return np.asarray(packets["profile"] == Profile.K_ANONYMOUS, np.bool_)
+    return np.ones(len(packets), np.bool_)
 
 
 def _part(

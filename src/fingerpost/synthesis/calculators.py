@@ -46,10 +46,14 @@ UNIFORM_SHARE = 0.01  # of every forecast of a number goes to its whole range al
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Questions:
-    """Situations to forecast: fingerprints (q, B), and sketch coordinates (q, 64) where the template has sketches."""
+    """Situations to forecast: fingerprints (q, B), and sketch coordinates (q, 64) where the template has sketches.
+
+    ``pooled`` are the scores (q, c) and variances (q,) of the kernel on all packets, where they are known already.
+    """
 
     fingerprints: NDArray[np.uint8]
     sketches: NDArray[np.float64] | None = None
+    pooled: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def __len__(self) -> int:
         return len(self.fingerprints)

@@ -9,7 +9,7 @@ import pytest
 
 from fingerpost.errors import FingerpostError
 from fingerpost.lab.assess.features import draft_template, encode_all, raw_features
-from fingerpost.lab.assess.table import AssessedTable, read_assessed
+from fingerpost.lab.assess.table import AssessedTable, Roles, read_assessed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def _rows(cell: Callable[[int], str] = str, outcome: Callable[[int], str] = lamb
 def _read(folder: Path, text: str, *, node: str | None = "site", most: int = 10_000) -> AssessedTable:
     file = folder / "table.csv"
     file.write_text(text, encoding="utf-8")
-    return read_assessed(file, outcome="happened", node_column=node, rows_max=most, seed=0)
+    return read_assessed(file, Roles(outcome="happened", node=node), rows_max=most, seed=0)
 
 
 HONEST = {
