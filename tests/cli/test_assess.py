@@ -30,7 +30,7 @@ def test_one_command_writes_figures_and_a_page_and_says_what_they_say(fingerpost
     shown = fingerpost(*command, "--report", str(page), f"--json={figures}")
     assert shown.status == 0
     document = json.loads(figures.read_text(encoding="utf-8"))
-    assert document["arms"]["outcome_routing"]["accuracy"] > document["arms"]["majority"]["accuracy"]
+    assert document["arms"]["consortium"]["accuracy"] > document["arms"]["majority"]["accuracy"]
     assert all(sentence in shown.out for sentence in document["recommendation"]["sentences"])
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
 

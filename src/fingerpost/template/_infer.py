@@ -114,12 +114,12 @@ def infer_template(
 
 
 def _note_of_the_cost(tables: list[DraftTable], outcome: str) -> Note:
-    """Say what the draft itself tells of the rows: that is outside the bound of any profile, and no ledger counts it."""
+    """Say what the draft itself tells of the rows, which no profile bounds and no ledger counts."""
     lines = [line for table in tables for line in table.lines]
     ranges, levels = (sum(line.startswith(word) for line in lines) for word in ("range", "levels"))
     text = (
-        f"ranges ({ranges}) and levels ({levels}) were read from the rows, and no budget of dp-aggregate pays for that: "
-        "write what is known of such fields in general instead"
+        f"ranges ({ranges}) and levels ({levels}) were read from the rows, and no budget of dp-aggregate pays for "
+        "that: write what is known of such fields in general instead"
     )
     return Note(column=outcome, text=text)
 
