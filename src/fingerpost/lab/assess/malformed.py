@@ -17,6 +17,7 @@ from fingerpost.lab.assess.routing import (
     signer_of,
 )
 from fingerpost.lab.federated import flower
+from fingerpost.lab.federated.messages import float32_record, prepare_flower
 from fingerpost.lab.federated.network import train
 from fingerpost.lab.probabilities import accuracy
 from fingerpost.packet import BODY_DTYPE, PACKET_DTYPE, sign_bodies
@@ -129,7 +130,7 @@ def _flower(name: str, kind: str, setting: Setting, truth: NDArray[np.int64]) ->
 def _run(name: str, kind: str, setting: Setting) -> list[NDArray[np.float64]]:
     from flwr.app import Message, MetricRecord, RecordDict
 
-    flower._quieten()
+    prepare_flower()
     plan = replace(setting.plan, rounds=ROUNDS, liars=1)
     clients = [shard for shard in setting.shards() if len(shard.rows)]
 
@@ -145,11 +146,11 @@ def _run(name: str, kind: str, setting: Setting) -> list[NDArray[np.float64]]:
         metrics: dict[str, Any] = {"num-examples": len(shard.rows)}
         if client == 0:
             trained, metrics = _spoil(kind, trained, metrics)
-        content = {"arrays": flower._record(trained), "metrics": MetricRecord(metrics)}
+        content = {"arrays": float32_record(trained), "metrics": MetricRecord(metrics)}
         return Message(RecordDict(content), reply_to=message)
 
     grid = flower._grid(len(clients), answer)
-    initial = flower._record(plan.network.start(plan.seed))
+    initial = float32_record(plan.network.start(plan.seed))
     strategy = flower._strategy(name, clients=len(clients), plan=plan)
     result = strategy.start(grid=grid, initial_arrays=initial, num_rounds=plan.rounds)
     return [part.astype("float64") for part in result.arrays.to_numpy_ndarrays()]
