@@ -11,13 +11,13 @@ from fingerpost.lab.suites.run import Extent, paired, run_suite
 from fingerpost.lab.suites.tables import SUITES, balance_of, read_suite
 
 TINY = Extent(
-    rows_max=200,
-    asked_max=40,
-    rounds=2,
+    rows_max=120,
+    asked_max=24,
+    rounds=1,
     seeds=2,
     partitions=("natural", "one-class"),
     arms=("majority", "consortium", "consortium_pooled", "local_logistic", "central_logistic"),
-    federated=("fedavg", "scaffold"),
+    federated=("fedavg", "gossip"),
 )
 
 
