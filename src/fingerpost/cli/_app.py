@@ -21,6 +21,7 @@ from fingerpost.cli import (
     packet,
     peers,
     privacy,
+    privacy_audit,
     sim,
     store,
     template,
@@ -118,8 +119,9 @@ _peers.command("explain")(peers.explain)
 _peers.command("graph")(peers.graph)
 app.add_typer(_peers, name="peers")
 
-_privacy = new_group("See what was released under differential privacy, and what is left to spend.")
+_privacy = new_group("See what was released, what is left to spend, and what would leak.")
 _privacy.command("budget")(privacy.budget)
+_privacy.command("audit")(privacy_audit.audit)
 app.add_typer(_privacy, name="privacy")
 
 _packet = new_group("Show and verify packets in a file.")

@@ -19,12 +19,15 @@ from fingerpost.lab.assess.table import Roles, read_assessed
 from fingerpost.lab.assess.verdict import recommendation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-SIZES = replace(QUICK, seeds=1, rounds=2, tuning_rounds=1, test_max=40)
+SIZES = replace(QUICK, seeds=1, rounds=2, tuning_rounds=1, test_max=40, newcomers=1)
 
 
-def _report(folder: Path) -> dict[str, Any]:
+def _report(
+    folder: Path, progress: Callable[[str], None] = lambda _step: None, *, kept: Path | None = None
+) -> dict[str, Any]:
     chance = np.random.default_rng(3)
     values = chance.normal(size=(120, 2))
     happened = np.where(values.sum(axis=1) > 0, "yes", "<no>")
@@ -33,7 +36,7 @@ def _report(folder: Path) -> dict[str, Any]:
     file = folder / "table.csv"
     file.write_text("\n".join(["a,b,site,happened", *lines]) + "\n", encoding="utf-8")
     table = read_assessed(file, Roles(outcome="happened", node="site"), rows_max=1_000, seed=0)
-    return assess(Request(table=table, source=file.name, sizes=SIZES))
+    return assess(Request(table=table, source=file.name, sizes=SIZES), progress, kept=kept)
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +45,24 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return _report(tmp_path_factory.mktemp("assess"))
 
 
-def test_the_same_seed_gives_the_same_figures_but_for_seconds(report: dict[str, Any], tmp_path: Path) -> None:
-    first, second = copy.deepcopy(report), _report(tmp_path)
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_figures_but_for_seconds(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    done: list[str] = []
+
+    def stop(step: str) -> None:
+        done.append(step)
+        if len(done) == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _report(tmp_path, stop, kept=tmp_path / "kept")
+    first, second = copy.deepcopy(report), _report(tmp_path, done.append, kept=tmp_path / "kept")
     for one in (first, second):
         for timed in (*one["arms"].values(), *one["scaling"]["points"]):
             del timed["seconds"]
     assert json.dumps(first) == json.dumps(second)
+    assert len(done) - len(set(done)) == 1, "only the part that was interrupted is run again"
 
 
 def test_every_arm_has_the_documented_keys_and_learns_more_than_nothing(report: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fingerpost.lab.assess.tasks import Result
 
 ASKED_MAX = 200
-SHARE_WITHOUT_OVERLAP_MAX = 0.05  # of situations in which an action was not tried: beyond, the comparison is warned of
+SHARE_WITHOUT_OVERLAP_MAX = 0.10  # of situations where an action was not tried: beyond, the comparison is warned of
 PREDICTABLE_AUC = 0.8  # of who got which action from the situation: a trial has about 0.5
 TRIMMED = (0.1, 0.9)  # propensities outside these have no counterpart (Crump, Hotz, Imbens and Mitnik 2009)
 RESAMPLES = 500

@@ -161,7 +161,7 @@ def _last_seen(
 
 
 def _actions(cells: list[Any], notes: list[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    texts = [level_of(cell) for cell in cells]
+    texts = [level_of(cell) or _nothing_done(cell) for cell in cells]
     counts = Counter(text for text in texts if text is not None)
     levels = tuple(sorted(text for text, count in counts.items() if count >= ROWS_OF_LEVEL_MIN))
     if not 2 <= len(levels) <= ACTIONS_MAX:
@@ -193,6 +193,12 @@ def number_of(text: str) -> float | None:
     except ValueError:
         return None
     return number if abs(number) <= NUMBER_MAX else None
+
+
+def _nothing_done(cell: object) -> str | None:
+    """Return "none" where that is what was done: an action like any other, and no missing cell."""
+    text = str(cell).strip()
+    return text if isinstance(cell, str) and text.lower() == "none" else None
 
 
 def _usable_rows(texts: list[str | None], outcome: str, notes: list[str]) -> NDArray[np.int64]:

@@ -43,11 +43,11 @@ class Kept:
     def read(self, task: Task) -> Result | None:
         """Return the result of a task that was finished before; a damaged file counts as none."""
         try:
-            with np.load(self._file(task), allow_pickle=False) as found:
+            with np.load(BytesIO(self._file(task).read_bytes()), allow_pickle=False) as found:
                 arrays = {name: found[name] for name in found.files if name != PLAIN}
                 plain: Result = json.loads(str(found[PLAIN]))
                 return plain | arrays
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             return None
 
     def write(self, task: Task, result: Result) -> None:

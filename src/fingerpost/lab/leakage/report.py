@@ -49,7 +49,7 @@ class Sizes:
     cases: tuple[Case, ...]
 
 
-QUICK = Sizes(rows_max=1_500, records=8, draws=5, attributes=3, cases=updates.QUICK)
+QUICK = Sizes(rows_max=1_500, records=8, draws=10, attributes=3, cases=updates.QUICK)
 FULL = Sizes(rows_max=3_000, records=32, draws=20, attributes=8, cases=updates.FULL)
 NOISELESS_DRAWS = 1
 
