@@ -38,6 +38,8 @@ LAYOUT = PayloadLayout(fingerprint_bits=BITS, sketch=0, conditions=2, outcome_fo
 BODY = 448  # bytes of a plain message that are signed; the signature makes it 512
 COMMIT_MESSAGES = 1_000
 FRAME_PACKETS = FRAME_PACKETS_MAX // BATCH_PACKETS_MAX * BATCH_PACKETS_MAX  # whole batches: 896 KiB
+DIMENSIONS, CLUSTERS, SPREAD = 24, 2_000, 0.5  # of fingerprints that have neighbours
+PRINTS_AT_ONCE = 100_000
 FINGERPRINT = slice(96, 96 + BITS // 8)
 
 
@@ -63,6 +65,23 @@ def signed_packets(count: int, *, batch: int, seed: int) -> NDArray[np.void]:
     for start in range(0, count, batch):
         packets[start : start + batch] = sign_bodies(bodies[start : start + batch], signer)
     return packets
+
+
+def clustered_prints(count: int, *, bits: int, seed: int) -> NDArray[np.uint8]:
+    """Return fingerprints (count, bits / 8) of one population, whatever the seed: signs of random projections.
+
+    The population has ``CLUSTERS`` equally likely clusters of deviation ``SPREAD`` in ``DIMENSIONS`` dimensions.
+    """
+    shared, generator = np.random.default_rng(7), np.random.default_rng(seed)
+    centres = shared.standard_normal((CLUSTERS, DIMENSIONS))
+    planes = shared.standard_normal((DIMENSIONS, bits))
+    out = np.empty((count, bits // 8), np.uint8)
+    for start in range(0, count, PRINTS_AT_ONCE):
+        size = min(PRINTS_AT_ONCE, count - start)
+        points = centres[generator.integers(0, CLUSTERS, size)]
+        points = points + SPREAD * generator.standard_normal((size, DIMENSIONS))
+        out[start : start + size] = np.packbits(points @ planes >= 0, axis=1)
+    return out
 
 
 def frames_of(packets: NDArray[np.void]) -> list[bytes]:

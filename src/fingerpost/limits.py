@@ -54,6 +54,13 @@ COUNTS_ENTRIES_MAX = 1 << 18  # of one release
 DP_RELEASE_EPSILON = 1  # of dp-aggregate: one record in one epoch
 DP_LIFETIME_EPSILON = 4  # of one subject of one node, over all epochs and templates
 
+LOCAL_RELEASE_EPSILON = 2  # of local-dp: one report of one subject
+LOCAL_LIFETIME_EPSILON = 8  # of one subject of one node, over all epochs and templates
+REPORT_ENTRIES_MAX = 1_840  # bits that a packet has room for, one for each cell, action and level
+
+GROUP_SUBJECTS_MIN = 10  # of k-anonymous: records in one summary, each of another subject
+GROUP_CELL_MIN = 5  # records that share a level before a summary says so
+
 CONDITIONS_MAX = 16
 LEVELS_MAX = 4_096
 ENCODED_WIDTH_MAX = 8_192

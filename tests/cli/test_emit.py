@@ -82,15 +82,6 @@ def test_nothing_is_emitted_while_the_data_class_is_undeclared(
     assert not home.exists()
 
 
-@pytest.mark.parametrize("dry_run", [["--dry-run"], []])
-def test_a_profile_that_is_not_there_yet_is_refused(
-    fingerpost: Any, rain_template: Path, rain_table: Path, dry_run: list[str]
-) -> None:
-    rewrite(rain_template, "[outcome]", '[privacy]\nprofile = "local-dp"\n[outcome]')
-    result = fingerpost("emit", rain_table, "--template", rain_template, *dry_run)
-    assert result.fails_with(2, "local-dp", "nothing was written")
-
-
 BAD_ROWS = [
     ("1e9,blue,umbrella,wet,x", "pressure"),
     ("NaN-ish,blue,umbrella,wet,x", "pressure"),

@@ -60,7 +60,7 @@ def test_answers_come_from_the_counts_say_so_and_can_be_verified(
     fingerpost("keys", "new")
     assert fingerpost("emit", table, "--template", template, "--subject-column", "patient").status == 0
     answer = fingerpost("ask", "--set", "sky=grey", "--receipt", tmp_path / "r", "--json").document["answers"][0]
-    assert answer["calculator"] == "noisy-counts-1"
+    assert answer["calculator"] == "noisy-counts-2"
     assert "noisy-counts" in {warning["code"] for warning in answer["warnings"]}
     assert not answer["abstained"]
     assert answer["levels"][1]["probability"] > 0.8
@@ -104,3 +104,13 @@ def test_a_damaged_ledger_stops_every_release(fingerpost: Any, template: Path, t
     data[60] ^= 1
     (home / "privacy" / "ledger").write_bytes(bytes(data))
     assert fingerpost(*emit, "--again").fails_with(13, "the privacy ledger is damaged", "backup")
+
+
+def test_forgetting_a_subject_that_was_counted_lists_the_counts_that_stay(
+    fingerpost: Any, template: Path, table: Path
+) -> None:
+    fingerpost("keys", "new")
+    fingerpost("emit", table, "--template", template, "--subject-column", "patient")
+    forgotten = fingerpost("forget", "p3", "--json").document
+    assert (forgotten["withdrawn"], len(forgotten["kept"])) == ([], 64)
+    assert fingerpost("forget", "nobody", "--json").document["kept"] == []

@@ -76,6 +76,21 @@ class WriteBehindStore(SimulatedStore):
         return verdicts
 
 
+class StoreWithoutTombstones(SimulatedStore):
+    """Drops a packet that is withdrawn, and keeps nothing that would stop it from coming back."""
+
+    def __init__(self, disk: SimulatedDisk) -> None:
+        super().__init__(disk)
+        self._disk_below = disk
+
+    def add(
+        self, packets: Packets, *, day: int, packet_ids: Ids | None = None, quota_packets: int | None = None
+    ) -> Verdicts:
+        verdicts = super().add(packets, day=day, packet_ids=packet_ids, quota_packets=quota_packets)
+        self._disk_below.content.withdrawals.clear()
+        return verdicts
+
+
 class WithoutOutbox(Engine):
     """Hands its packets over and keeps none of them, unless it holds their group."""
 
@@ -106,6 +121,11 @@ def _no_dedup() -> Iterator[Parts]:
 @contextlib.contextmanager
 def _acknowledge_before_durable() -> Iterator[Parts]:
     yield Parts(store=WriteBehindStore)
+
+
+@contextlib.contextmanager
+def _withdrawals_are_not_kept() -> Iterator[Parts]:
+    yield Parts(store=StoreWithoutTombstones)
 
 
 @contextlib.contextmanager
@@ -208,6 +228,7 @@ def _holders_fetch_nothing() -> Iterator[Parts]:
 PLANTED: dict[str, Callable[[], contextlib.AbstractContextManager[Parts]]] = {
     "no dedup": _no_dedup,
     "acknowledge before durable": _acknowledge_before_durable,
+    "withdrawals are not kept": _withdrawals_are_not_kept,
     "only one acknowledgement": _one_acknowledgement,
     "no outbox": _no_outbox,
     "newcomers complete by agreeing with each other": _newcomers_agree_with_each_other,

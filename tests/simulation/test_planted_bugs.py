@@ -17,6 +17,7 @@ FIRST_TRIED = {
     "no dedup": 13,
     "only one acknowledgement": 6,
     "no outbox": 8,
+    "withdrawals are not kept": 15,
     "newcomers complete by agreeing with each other": 55,
     "split of a region without reading the union": 83,
 }
@@ -24,6 +25,7 @@ INVARIANTS = {
     "newcomers complete by agreeing with each other": {INCOMPLETE},
     "no dedup": {SoundnessChecker.invariant},
     "acknowledge before durable": {DurabilityChecker.invariant},
+    "withdrawals are not kept": {LivenessChecker.invariant},
     "only one acknowledgement": {DurabilityChecker.invariant},
     "no outbox": {DurabilityChecker.invariant},
     "let go before every holder has it": {DurabilityChecker.invariant, ONLY_LIARS},

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from fingerpost.cli._output import Column, Output
 from fingerpost.cli._packet_view import packet_document, packet_fields
 from fingerpost.cli._words import count_text, size_text
-from fingerpost.limits import BATCH_PACKETS_MAX
+from fingerpost.limits import BATCH_PACKETS_MAX, GROUP_SUBJECTS_MIN
 from fingerpost.node.emission import is_release
+from fingerpost.packet import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from fingerpost.packet import SignedPacket
     from fingerpost.template import RowProblem, Template
 
+AS_FINGERPRINT = "they leave as a fingerprint only"
+HOW_THEY_LEAVE = {
+    Profile.K_ANONYMOUS: "the mean of each group leaves, as a fingerprint only",
+    Profile.DP_AGGREGATE: "they are counted by cell, with noise",
+    Profile.LOCAL_DP: "each is one of the cells that a report was randomised over",
+}
 PROBLEMS_LISTED_MAX = 1_000
 ROWS_SHOWN_MAX = 5
 
@@ -67,7 +74,7 @@ class EmissionView:
         named |= {template.action.name} if template.action else set()
         others = [name for name in self.table.columns if name not in named]
         situation = ", ".join(part.name for part in template.situation)
-        texts = [f"the values of the situation ({situation}): they leave as a fingerprint only"]
+        texts = [f"the values of the situation ({situation}): {HOW_THEY_LEAVE.get(template.profile, AS_FINGERPRINT)}"]
         if others:
             names = ", ".join(others)
             texts.append(f"{count_text(len(others), 'column')} that the template does not name: {names}")
@@ -110,7 +117,7 @@ def print_dry_run(out: Output, view: EmissionView) -> None:
             ("table", f"{view.table.source}, {count_text(view.table.rows, 'row')}"),
             ("template", f"{view.template.name} ({view.template.template_id.hex()})"),
             ("emitter", view.node_id or "no identity yet, a passing key stands in; make one: fingerpost keys new"),
-            ("packets", f"{view.packets:,}, one a row" if not is_release(view.template) else _of_counts(view)),
+            ("packets", _packets_text(view)),
             ("signatures", f"{view.signatures:,}, one a batch of up to {BATCH_PACKETS_MAX}"),
             ("in all", size_text(view.size_bytes)),
         ]
@@ -131,8 +138,39 @@ def print_dry_run(out: Output, view: EmissionView) -> None:
     print_problems(out, view.problems)
 
 
-def _of_counts(view: EmissionView) -> str:
+def _packets_text(view: EmissionView) -> str:
+    if not is_release(view.template):
+        return f"{view.packets:,}, one a row"
+    if view.template.profile is Profile.K_ANONYMOUS:
+        return (
+            f"{view.packets:,}, one for each group of at least {GROUP_SUBJECTS_MIN} rows; of one subject one row counts"
+        )
+    if view.template.profile is Profile.LOCAL_DP:
+        return f"{view.packets:,}, one a row, randomised anew each time; of one subject one row counts"
     return f"{view.packets:,}, one for each cell and action, whatever the rows; their noise is drawn anew each time"
+
+
+def _release_facts(report: ReleaseReport) -> list[tuple[str, object]]:
+    facts: list[tuple[str, object]] = []
+    if report.groups:
+        facts.append(("grouped", f"{count_text(report.rows, 'row')}, each of another subject"))
+        if report.unanimous:
+            facts.append(
+                ("one outcome", f"in {report.unanimous:,} of {count_text(report.groups, 'group')}: whoever knows that")
+            )
+            facts.append(("", "somebody is in one of them knows how it went; dp-aggregate has no such gap"))
+    else:
+        facts.append(("counted", f"{count_text(report.rows, 'row')}, each of another subject, with noise"))
+        facts.append(("each spent", f"epsilon {report.epsilon:g} of {report.lifetime_epsilon:g} in a lifetime"))
+    if report.parties > 1:
+        facts.append(("added up", f"with {report.parties - 1:,} other nodes: only the sum is known to anybody"))
+    reasons = [
+        (report.same_subject, "of a subject in a live group" if report.groups else "of a subject counted today"),
+        (report.spent, "of one who spent all"),
+        (report.ungrouped, "too few for a group"),
+    ]
+    left_out = ", ".join(f"{rows:,} {reason}" for rows, reason in reasons if rows)
+    return [*facts, ("left at home", left_out)] if left_out else facts
 
 
 def print_emission(out: Output, view: EmissionView, place: Home) -> None:
@@ -147,15 +185,7 @@ def print_emission(out: Output, view: EmissionView, place: Home) -> None:
     if view.holders:
         facts.append(("and by", count_text(view.holders, "other node")))
     if view.release is not None:
-        facts.append(("counted", f"{count_text(view.release.rows, 'row')}, each of another subject, with noise"))
-        facts.append(
-            ("each spent", f"epsilon {view.release.epsilon:g} of {view.release.lifetime_epsilon:g} in a lifetime")
-        )
-        if view.release.same_subject or view.release.spent:
-            out_of = (
-                f"{view.release.same_subject:,} of a subject counted today, {view.release.spent:,} of one who spent all"
-            )
-            facts.append(("not counted", out_of))
+        facts += _release_facts(view.release)
     if view.skipped:
         facts.append(("left out", count_text(view.skipped, "row")))
     if view.file is not None:

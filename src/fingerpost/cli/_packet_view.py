@@ -116,11 +116,23 @@ def _payload_fields(payload: Payload | SealedPayload, template: Template | None)
         FieldView("fingerprint", len(payload.fingerprint), short_id(payload.fingerprint), FINGERPRINT_NOTE),
         FieldView("sketch", len(payload.sketch), short_id(payload.sketch), "reveals most of the situation"),
         FieldView("conditions", 2 * len(payload.conditions), conditions, "in clear"),
-        FieldView("outcome", len(outcome.to_bytes()), outcome_text(outcome, template), "in clear: what happened"),
+        FieldView("outcome", len(outcome.to_bytes()), outcome_text(outcome, template), _outcome_note(outcome)),
     ]
     unused = PAYLOAD_SIZE_BYTES - sum(field.size for field in fields)
     fields.append(FieldView("unused", unused, "zeros", "says nothing"))
     return [field for field in fields if field.size]
+
+
+def _outcome_note(outcome: Outcome) -> str:
+    match outcome:
+        case HistogramOutcome() | MomentsOutcome():
+            return "in clear: what happened to a group"
+        case CountsOutcome():
+            return "how often it happened, with noise"
+        case ReportBits() | ReportValue():
+            return "drawn at random, and a little more likely where it is true"
+        case _:
+            return "in clear: what happened"
 
 
 def _words(member: Any) -> str:

@@ -7,7 +7,7 @@ from fingerpost.cli._options import HomeOption, JsonOption, home_of
 from fingerpost.cli._output import Column, Output
 from fingerpost.cli._words import count_text, date_text
 from fingerpost.errors import PrivacyError, UsageError
-from fingerpost.limits import DP_LIFETIME_EPSILON
+from fingerpost.limits import DP_LIFETIME_EPSILON, LOCAL_LIFETIME_EPSILON
 
 
 @noted(
@@ -59,7 +59,8 @@ def budget(*, home: HomeOption = None, json: JsonOption = False) -> None:
         return
     out.title(f"{count_text(len(releases), 'release')}, {count_text(spent.total(), 'subject')}")
     out.line(
-        f"  each subject may spend epsilon {DP_LIFETIME_EPSILON} in all here; other nodes that know it count apart"
+        f"  each subject may spend epsilon {DP_LIFETIME_EPSILON} in all here ({LOCAL_LIFETIME_EPSILON} where it is "
+        "under local-dp); other nodes that know it count apart"
     )
     if not releases:
         return

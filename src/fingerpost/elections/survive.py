@@ -25,7 +25,8 @@ import msgspec
 import numpy as np
 
 from fingerpost.errors import UsageError
-from fingerpost.synthesis.kernel import feature_distances, nearest_rows
+from fingerpost.synthesis.distances import nearest_rows
+from fingerpost.synthesis.kernel import feature_distances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,6 +23,8 @@ from fingerpost.packet import (
     verify_packets,
 )
 from fingerpost.privacy.counts import fits_grid
+from fingerpost.privacy.groups import fits_groups
+from fingerpost.privacy.local import fits_reports
 from fingerpost.template import NumberOutcomeField, Template
 
 Packets = npt.NDArray[np.void]
@@ -122,8 +124,7 @@ def _judge_by_template(packets: Packets, template: Template, day: int) -> npt.ND
     _refuse(refusals, ~withdrawal & (epoch + lifetime <= day), Refusal.EXPIRED)
     _refuse(refusals, ~withdrawal & (lifetime > template.ttl_days), Refusal.LIFETIME)
     sealed = sealed_rows(packets)
-    observed = packets["kind"] == Kind.OBSERVATION
-    _refuse(refusals, sealed & ~observed, Refusal.LAYOUT)
+    _refuse(refusals, sealed & (packets["kind"] != Kind.OBSERVATION), Refusal.LAYOUT)
     _refuse(refusals, sealed & (packets["cell"] >> np.uint64(template.cell_bits) != 0), Refusal.CELL)
     rows = np.flatnonzero((refusals == 0) & ~withdrawal & ~sealed)
     refusals[rows] = judge_contents(packets[rows], template)
@@ -139,23 +140,33 @@ def judge_contents(packets: Packets, template: Template) -> npt.NDArray[np.uint8
     if template.profile is Profile.DP_AGGREGATE:
         _refuse(refusals, ~fits_grid(packets, template), Refusal.LAYOUT)
         return refusals
-    layout = template.observation_layout()
-    observed = packets["kind"] == Kind.OBSERVATION
-    _refuse(refusals, ~(observed & has_layout(packets, layout)), Refusal.LAYOUT)
+    if template.profile is Profile.LOCAL_DP:
+        _refuse(refusals, ~fits_reports(packets, template), Refusal.LAYOUT)
+        return refusals
+    grouped = template.profile is Profile.K_ANONYMOUS
+    layout = template.summary_layout() if grouped else template.observation_layout()
+    right = packets["kind"] == (Kind.SUMMARY if grouped else Kind.OBSERVATION)
+    _refuse(refusals, ~(right & has_layout(packets, layout)), Refusal.LAYOUT)
     rows = np.flatnonzero(refusals == 0)
     content = payloads(packets[rows], layout)
     fitting = np.zeros(len(rows), np.uint8)
     _refuse(fitting, cell_of(content["fingerprint"], template) != packets["cell"][rows], Refusal.CELL)
-    _refuse(fitting, ~_content_fits(content, template), Refusal.CONTENT)
+    sound = fits_groups(packets[rows], template) if grouped else _outcome_fits(content, template)
+    _refuse(fitting, ~(sound & _statements_fit(content, template)), Refusal.CONTENT)
     refusals[rows] = fitting
     return refusals
 
 
-def _content_fits(content: Packets, template: Template) -> Mask:
+def _statements_fit(content: Packets, template: Template) -> Mask:
     actions = len(template.action.levels) if template.action else 0
     fits: Mask = content["action"] <= actions
     for index, condition in enumerate(template.conditions):
         fits &= content["conditions"][:, index] <= len(condition.levels)
+    return fits
+
+
+def _outcome_fits(content: Packets, template: Template) -> Mask:
+    fits: Mask = np.ones(len(content), np.bool_)
     if isinstance(template.outcome, NumberOutcomeField):
         low, high = float(template.outcome.low), float(template.outcome.high)
         return fits & (content["outcome"] >= low) & (content["outcome"] <= high)

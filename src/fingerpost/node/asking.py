@@ -14,15 +14,16 @@ from fingerpost.elections.audit import rank_doubts
 from fingerpost.errors import RecordError, UsageError
 from fingerpost.fingerprint import Fingerprinter, likely_cells
 from fingerpost.limits import PROBES_DEFAULT
-from fingerpost.node.emission import Observations, is_release
+from fingerpost.node.emission import Observations
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Fetched
 from fingerpost.node.knowledge import Panel
 from fingerpost.node.learning import Learning
 from fingerpost.ports import day_of
-from fingerpost.synthesis import Answer, Calculation, CountsEvidence, CountsSynthesizer, Evidence, Query
+from fingerpost.synthesis import Answer, Calculation, Evidence, Query
+from fingerpost.synthesis._draw import drawn_rows
 from fingerpost.synthesis.answer import Gathering
-from fingerpost.synthesis.kernel import drawn_rows
+from fingerpost.synthesis.by_profile import AnySynthesizer, counts_answer, read_evidence, synthesizer_of
 from fingerpost.synthesis.receipt import Receipt, make_receipt
 from fingerpost.template import DataClass, Template, encode_record, encode_table, outcome_value
 
@@ -70,7 +71,7 @@ def locate(
     fingerprinter = engine.knowledge(template.template_id).fingerprinter
     (query,) = _queries(template, fingerprinter, encoded)
     costs = fingerprinter.flip_costs(encoded)[0]
-    if is_release(template):  # Answers rest on the counts of all cells, so which are asked for says nothing.
+    if counts_answer(template):  # Answers rest on the counts of all cells, so which are asked for says nothing.
         cells = 1 << template.cell_bits
     likely = likely_cells(query.fingerprint, template, count=cells, flip_costs=costs)
     return Situation(query=query, cells=tuple(likely.tolist()))
@@ -92,7 +93,7 @@ def answer(
     These are all their packets, those of the situation's cells, or the nearest ones. The answer is mixed from several
     calculators, each as much as ``learning`` trusts it.
     """
-    if is_release(template):
+    if counts_answer(template):
         cells = None if mode == "sync" else situation.cells
         return _counts(engine, template, cells=cells, conditions=conditions, now=now).ask(situation.query)
     if mode == "cells":
@@ -120,7 +121,7 @@ def ask_table(
         message = f"row {first.row}, {first.message}"
         raise RecordError(first.code, message, hint=first.hint, field=first.field, row=first.row)
     queries = _queries(template, engine.knowledge(template.template_id).fingerprinter, encoded)
-    if is_release(template):
+    if counts_answer(template):
         return _counts(engine, template, cells=None, conditions={}, now=now).ask_many(queries)
     panel = engine.panel(template.template_id, conditions={}, now=now)
     return _answers(panel, queries, learning)
@@ -247,14 +248,13 @@ def _counts(
     cells: Sequence[int] | None,
     conditions: Mapping[str, object],
     now: float,
-) -> CountsSynthesizer:
-    """Return what answers from noisy counts: all that are kept here, or that are known in ``cells``."""
+) -> AnySynthesizer:
+    """Return what answers from noisy counts or reports: all that are kept here, or that are known in ``cells``."""
     if cells is None:
         packets = engine.packets(template.template_id, now=now)
     else:
         packets = engine.known_packets(template.template_id, cells)
-    evidence = CountsEvidence.from_packets(packets, template)
-    return CountsSynthesizer(evidence, template, day=day_of(now), conditions=conditions)
+    return synthesizer_of(read_evidence(packets, template), template, day=day_of(now), conditions=conditions)
 
 
 def _queries(template: Template, fingerprinter: Fingerprinter, encoded: npt.NDArray[np.int16]) -> Sequence[Query]:

@@ -46,6 +46,7 @@ class LedgerFile:
         profile: str,
         cost_milli: int,
         cap_milli: int,
+        rest_days: int = 1,
     ) -> None:
         """Pay for a release; durable when it returns. Raises ``PrivacyError`` as ``Ledger.spend`` does."""
         number = len(self.ledger.entries) + 1
@@ -59,6 +60,7 @@ class LedgerFile:
             cost_milli=cost_milli,
             cap_milli=cap_milli,
             packet_ids=packet_ids(packets).tobytes(),
+            rest_days=rest_days,
         )
         os.lseek(self._handle, 0, os.SEEK_END)
         while data:

@@ -1,35 +1,36 @@
-"""Releases under differential privacy: from records to noisy counts, paid for in the ledger before anything leaves."""
+"""Releases: what leaves of many subjects at once, entered in the ledger before anything of it is stored or sent."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from fingerpost.errors import PrivacyError, UsageError
-from fingerpost.fingerprint import Fingerprinter, cell_of
-from fingerpost.limits import ACKNOWLEDGEMENTS, DP_LIFETIME_EPSILON, DP_RELEASE_EPSILON
+from fingerpost.limits import (
+    ACKNOWLEDGEMENTS,
+    DP_LIFETIME_EPSILON,
+    DP_RELEASE_EPSILON,
+    GROUP_SUBJECTS_MIN,
+    LOCAL_LIFETIME_EPSILON,
+    LOCAL_RELEASE_EPSILON,
+)
 from fingerpost.node.consortium import RingFile
-from fingerpost.node.emission import Observations
+from fingerpost.node.emission import Observations, subjects_needed
 from fingerpost.node.events import Acknowledged, Unacknowledged
+from fingerpost.node.forms import Formed, formed
 from fingerpost.node.home import Home
+from fingerpost.node.joint import Joint
 from fingerpost.node.ledger_file import LedgerFile, open_ledger
 from fingerpost.node.reports import Emission, ReleaseReport
 from fingerpost.node.status import Watch
 from fingerpost.node.subject_book import SubjectBook
-from fingerpost.packet import Kind, Profile, Signer, packet_ids, sign_bodies
+from fingerpost.packet import PACKET_DTYPE, Kind, Profile, Signer, packet_ids
 from fingerpost.ports import day_of
-from fingerpost.privacy.counts import (
-    count_records,
-    counts_bodies,
-    grid_of,
-    noisy_counts,
-    outcome_levels,
-)
 from fingerpost.privacy.ledger import MILLI, Ledger
 from fingerpost.privacy.subjects import SubjectKeys
 from fingerpost.template import RowProblem, Template, profile_name
@@ -37,6 +38,7 @@ from fingerpost.template import RowProblem, Template, profile_name
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fingerpost.node.connection import Connection
     from fingerpost.node.engine import Engine
     from fingerpost.ports import Entropy
     from fingerpost.privacy.noise import CountNoise
@@ -48,14 +50,24 @@ Packets = npt.NDArray[np.void]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """What a release costs each subject, and how much one may spend in all, in thousandths of epsilon."""
+    """What a release costs each subject, and how much one may spend in all, in thousandths of epsilon.
+
+    ``while_live`` says that a subject rests until the packets of its last release have expired, not just for a day.
+    """
 
     cost_milli: int
     cap_milli: int
+    while_live: bool = False
+
+    def rest_days(self, template: Template) -> int:
+        """Return for how many days a release keeps a subject from the next one."""
+        return template.ttl_days if self.while_live else 1
 
 
 PRICES: Final = {
+    Profile.K_ANONYMOUS: Prices(cost_milli=0, cap_milli=0, while_live=True),
     Profile.DP_AGGREGATE: Prices(cost_milli=MILLI * DP_RELEASE_EPSILON, cap_milli=MILLI * DP_LIFETIME_EPSILON),
+    Profile.LOCAL_DP: Prices(cost_milli=MILLI * LOCAL_RELEASE_EPSILON, cap_milli=MILLI * LOCAL_LIFETIME_EPSILON),
 }
 
 
@@ -99,9 +111,11 @@ class Releaser:
         *,
         signer: Signer,
         entropy: Entropy,
+        book: SubjectBook,
         noise: CountNoise | None = None,
     ) -> None:
         self._home = home
+        self._book = book
         self._engine = engine
         self._signer = signer
         self._entropy = entropy
@@ -127,17 +141,14 @@ class Releaser:
             template_id=template.template_id,
             cost_milli=prices.cost_milli,
             cap_milli=prices.cap_milli,
+            rest_days=prices.rest_days(template),
         )
         rows = order[may]
         out = subjects[order[~may]]
-        spent = sum(ledger.spent_milli(key.tobytes()) + prices.cost_milli > prices.cap_milli for key in out)
+        over = prices.cap_milli - prices.cost_milli
+        spent = sum(ledger.spent_milli(key.tobytes()) > over for key in out) if prices.cost_milli else 0
         if not len(rows):
-            raise PrivacyError(
-                "release-empty",
-                f"no row can be counted: {len(out) - spent:,} are of subjects who are counted today already, and "
-                f"{spent:,} of subjects who have spent epsilon {DP_LIFETIME_EPSILON}",
-                hint="each subject counts once a day, as long as its lifetime budget lasts: fingerpost privacy budget",
-            )
+            raise _empty(prices, same_subject=len(out) - spent, spent=spent)
         return Chosen(rows=rows, subjects=subjects[rows], same_subject=len(out) - spent, spent=spent)
 
     def publish_earlier(self, file: LedgerFile, template: Template, *, now: float) -> None:
@@ -155,21 +166,21 @@ class Releaser:
         now: float,
         holders_answered: int,
     ) -> Made:
-        """Count the records of subjects that may be counted, pay for it, then publish.
+        """Take in the records of subjects that may be counted, enter it in the ledger, then publish.
 
         Raises ``PrivacyError``, and ``UsageError`` (``subject-column``) for records that name no subjects.
         """
         engine, day, prices = self._engine, day_of(now), PRICES[template.profile]
         subjects = observations.subjects
         if subjects is None:
-            raise _subjects_needed(template)
+            raise subjects_needed(template)
         asked = len(engine.peers.all())
         packets = engine.packets(template.template_id, now=now)
         emitter = engine.public_key
         require_known(file.ledger, packets, emitter=emitter, asked=asked, answered=holders_answered)
         chosen = self.choose(file.ledger, template, subjects, day=day)
         fingerprinter = engine.knowledge(template.template_id).fingerprinter
-        packets = noisy_packets(
+        made = formed(
             template,
             fingerprinter,
             observations.part(chosen.rows),
@@ -178,27 +189,63 @@ class Releaser:
             entropy=self._entropy,
             noise=self._noise,
         )
+        told = chosen.subjects[made.rows]
+        if not len(made.packets):
+            raise _too_few(made.ungrouped)
+        if made.places is not None:  # Before they are paid for: an entry may lack its packet, no packet its entry.
+            self._book.note(told, made.packets, made.places)
         file.spend(
-            packets,
-            chosen.subjects,
+            made.packets,
+            told,
             day=day,
             template_id=template.template_id,
             profile=profile_name(template.profile),
             cost_milli=prices.cost_milli,
             cap_milli=prices.cap_milli,
+            rest_days=prices.rest_days(template),
         )
-        number = engine.put_out(template.template_id, packets, now=now)
+        number = engine.put_out(template.template_id, made.packets, now=now)
         file.published()
-        report = ReleaseReport(
-            number=len(file.ledger.entries),
-            rows=len(chosen.rows),
-            same_subject=chosen.same_subject,
-            spent=chosen.spent,
-            epsilon=prices.cost_milli / MILLI,
-            lifetime_epsilon=prices.cap_milli / MILLI,
-            holders_checked=holders_answered,
+        report = _report(made, chosen, prices, number=len(file.ledger.entries), holders_checked=holders_answered)
+        return Made(number=number, packets=made.packets, report=report)
+
+    async def joint(
+        self,
+        file: LedgerFile,
+        connection: Connection,
+        template: Template,
+        observations: Observations,
+        *,
+        parties: Sequence[bytes],
+        seconds: float,
+        now: float,
+        holders_answered: int,
+    ) -> Made:
+        """Count as ``release`` does, add up with the other ``parties``, and publish where this node is to.
+
+        ``Made.packets`` is empty where another one publishes. Raises ``PrivacyError``, also ``sum-dropout``.
+        """
+        engine, prices = self._engine, PRICES[template.profile]
+        if observations.subjects is None:
+            raise subjects_needed(template)
+        known, asked = engine.packets(template.template_id, now=now), len(engine.peers.all())
+        require_known(file.ledger, known, emitter=engine.public_key, asked=asked, answered=holders_answered)
+        chosen = self.choose(file.ledger, template, observations.subjects, day=day_of(now))
+        joint = Joint(
+            engine=engine,
+            connection=connection,
+            template=template,
+            signer=self._signer,
+            entropy=self._entropy,
+            parties=parties,
+            seconds=seconds,
         )
-        return Made(number=number, packets=packets, report=report)
+        agreed, total = await joint.total(file, observations, chosen, prices, now=now)
+        number = len(file.ledger.entries)
+        put_out, packets = joint.publish(file, agreed, total, now=now) or (0, np.zeros(0, PACKET_DTYPE))
+        made = Formed(packets=packets, rows=np.arange(len(chosen.rows)))
+        report = _report(made, chosen, prices, number=number, holders_checked=holders_answered)
+        return Made(number=put_out, packets=packets, report=replace(report, parties=len(agreed.parties)))
 
     def _require_home(self) -> Home:
         if self._home is None:
@@ -232,41 +279,50 @@ def open_shell(
 ) -> Shell:
     """Return what a node on the home ``root`` has around its engine; without a home most of it forgets."""
     place = None if root is None else Home(root)
+    book = SubjectBook(place, store, signer=signer, entropy=entropy)
     return Shell(
         watch=Watch(store=store),
-        book=SubjectBook(place, store, signer=signer, entropy=entropy),
-        releaser=Releaser(place, engine, signer=signer, entropy=entropy),
+        book=book,
+        releaser=Releaser(place, engine, signer=signer, entropy=entropy, book=book),
         ring_file=None if place is None or keys is not None else RingFile(place, template.template_id),
     )
 
 
-def noisy_packets(
-    template: Template,
-    fingerprinter: Fingerprinter,
-    observations: Observations,
-    *,
-    signer: Signer,
-    day: int,
-    entropy: Entropy,
-    noise: CountNoise | None = None,
-) -> Packets:
-    """Return the signed packets that count these records with fresh noise. They may not leave before they are paid."""
-    counts = count_records(
-        grid_of(template),
-        cells=cell_of(fingerprinter.fingerprints(observations.encoded), template),
-        actions=observations.actions,
-        levels=outcome_levels(template, observations.outcomes, entropy),
+def _report(made: Formed, chosen: Chosen, prices: Prices, *, number: int, holders_checked: int) -> ReleaseReport:
+    return ReleaseReport(
+        number=number,
+        rows=len(made.rows),
+        same_subject=chosen.same_subject,
+        spent=chosen.spent,
+        epsilon=prices.cost_milli / MILLI,
+        lifetime_epsilon=prices.cap_milli / MILLI,
+        holders_checked=holders_checked,
+        groups=made.groups,
+        unanimous=made.unanimous,
+        ungrouped=made.ungrouped,
     )
-    noisy = noisy_counts(counts, noise or _system_noise())
-    bodies = counts_bodies(template, noisy, emitter=signer.public_key, day=day, entropy=entropy)
-    return sign_bodies(bodies, signer)
 
 
-def _subjects_needed(template: Template) -> UsageError:
-    return UsageError(
-        "subject-column",
-        f"under the profile {profile_name(template.profile)} each subject counts once, so a column has to name it",
-        hint="say which column says whom a row is about: --subject-column COL (it never leaves this node)",
+def _empty(prices: Prices, *, same_subject: int, spent: int) -> PrivacyError:
+    if prices.while_live:
+        return PrivacyError(
+            "release-empty",
+            f"no row can be grouped: all {same_subject:,} are of subjects who are in a group that is still live",
+            hint="a second group while the first may be compared with it would tell who joined: wait until it expires",
+        )
+    return PrivacyError(
+        "release-empty",
+        f"no row can be counted: {same_subject:,} are of subjects who are counted today already, and "
+        f"{spent:,} of subjects who have spent epsilon {prices.cap_milli / MILLI:g}",
+        hint="each subject counts once a day, as long as its lifetime budget lasts: fingerpost privacy budget",
+    )
+
+
+def _too_few(rows: int) -> PrivacyError:
+    return PrivacyError(
+        "release-few",
+        f"{rows:,} subjects are too few: a group has at least {GROUP_SUBJECTS_MIN}",
+        hint="emit again when there are more; those who are in a live group already are left out",
     )
 
 
@@ -278,7 +334,7 @@ def require_known(ledger: Ledger, packets: Packets, *, emitter: bytes, asked: in
     backup), ``ledger-unchecked`` when fewer holders than acknowledge a packet answer.
     """
     mine = packets[(packets["emitter"] == np.frombuffer(emitter, np.uint8)).all(axis=1)]
-    mine = mine[np.isin(mine["kind"], (Kind.COUNTS, Kind.REPORT))]
+    mine = mine[np.isin(mine["kind"], (Kind.SUMMARY, Kind.COUNTS, Kind.REPORT))]
     unknown = sum(not ledger.knows(packet_id.tobytes()) for packet_id in packet_ids(mine))
     if unknown:
         raise PrivacyError(
@@ -293,9 +349,3 @@ def require_known(ledger: Ledger, packets: Packets, *, emitter: bytes, asked: in
             hint="a ledger cannot see by itself that it is an old copy; try again when the holders are back",
         )
     return answered
-
-
-def _system_noise() -> CountNoise:
-    from fingerpost.node.noise import OpenDpNoise
-
-    return OpenDpNoise()

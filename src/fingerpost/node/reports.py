@@ -11,11 +11,13 @@ from fingerpost.template import RowProblem
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseReport:
-    """What a release under differential privacy took in and left out.
+    """What a release took in and left out.
 
-    ``rows`` are counted, each of another subject. Left out are ``same_subject`` rows (their subject is counted in this
-    epoch, by this release or an earlier one) and ``spent`` rows, whose subject has spent what it may in a lifetime.
-    ``holders_checked`` other holders had no release of this node that its ledger does not know.
+    ``rows`` are counted, each of another subject. Left out are ``same_subject`` rows (their subject is counted already,
+    by this release or an earlier one that it rests from), ``spent`` rows, whose subject has spent what it may in a
+    lifetime, and ``ungrouped`` rows, too few for a group. ``holders_checked`` other holders had no release of this node
+    that its ledger does not know. Of ``groups``, ``unanimous`` ones had a single outcome: whoever knows that somebody
+    is in such a group knows how it went. ``parties`` nodes added up their counts, 1 where this one released alone.
     """
 
     number: int
@@ -25,6 +27,10 @@ class ReleaseReport:
     epsilon: float
     lifetime_epsilon: float
     holders_checked: int
+    groups: int = 0
+    unanimous: int = 0
+    ungrouped: int = 0
+    parties: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +47,7 @@ class Emission:
     size_bytes: int
     holders: int
     acknowledged: bool
-    release: ReleaseReport | None = None  # under differential privacy; ``packet_ids`` then say nothing of rows
+    release: ReleaseReport | None = None  # where the ledger keeps account; ``packet_ids`` then say nothing of rows
     learnt: int = 0
 
 

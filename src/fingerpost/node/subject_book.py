@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fingerpost.node.home import Home
 from fingerpost.node.identity import retired_identities
+from fingerpost.node.ledger_file import look_at_ledger
 from fingerpost.node.salt import open_salt
 from fingerpost.node.subjects import SubjectIndex
 from fingerpost.node.withdrawing import build_withdrawals
@@ -17,7 +18,7 @@ from fingerpost.packet import PACKET_DTYPE, Kind, Profile, Signer, packet_ids
 from fingerpost.ports import Entropy
 from fingerpost.privacy.subjects import Contribution, SubjectKeys, subject_key, subject_keys
 from fingerpost.store.base import PacketStore
-from fingerpost.template import Template
+from fingerpost.template import Template, profile_name
 
 Packets = npt.NDArray[np.void]
 Rows = npt.NDArray[np.intp]
@@ -43,7 +44,7 @@ class Forgotten:
 class Recall:
     """What forgetting a subject comes to: withdrawals to put out, and the contributions that they name.
 
-    ``kept`` cannot be recalled (noise and randomised reports stay in sums); ``elsewhere`` are of other templates, which
+    ``kept`` cannot be recalled (what was counted with noise stays in sums); ``elsewhere`` are of other templates, which
     this node does not serve now.
     """
 
@@ -94,9 +95,13 @@ class SubjectBook:
         """Return the keys of a column of subjects (n, 16). Raises ``RecordError``, naming a row without one."""
         return subject_keys(self.salt, column)
 
-    def note(self, subjects: SubjectKeys, packets: Packets) -> None:
-        """Note, before packets are stored, which subject each of them is about: keys (n, 16), packets (n,)."""
-        ids = packet_ids(packets)
+    def note(self, subjects: SubjectKeys, packets: Packets, places: Rows | None = None) -> None:
+        """Note, before packets are stored, which packet tells of each subject: keys (n, 16), ``places`` (n,).
+
+        Without ``places`` the packets (n,) are in the order of the subjects.
+        """
+        where = np.arange(len(packets)) if places is None else places
+        shared = np.bincount(where, minlength=len(packets))
         contributions = [
             Contribution(
                 packet_id=packet_id.tobytes(),
@@ -105,11 +110,12 @@ class SubjectBook:
                 ttl_days=int(packet["ttl_days"]),
                 profile=Profile(int(packet["profile"])),
                 kind=Kind(int(packet["kind"])),
+                subjects=int(subjects_in),
                 cell=int(packet["cell"]),
             )
-            for packet, packet_id in zip(packets, ids, strict=True)
+            for packet, packet_id, subjects_in in zip(packets, packet_ids(packets), shared, strict=True)
         ]
-        self.index.note(subjects, contributions)
+        self.index.note(subjects, [contributions[place] for place in where.tolist()])
 
     def recall(self, subject: object, template: Template, *, day: int) -> Recall:
         """Work out what forgetting a subject comes to. Raises ``RecordError`` (``subject-missing``)."""
@@ -121,13 +127,33 @@ class SubjectBook:
             subject=key,
             withdrawals=self._withdrawals(template, recalled, day=day),
             recalled=recalled,
-            kept=tuple(each for each in mine if not each.can_be_withdrawn),
+            kept=(*(each for each in mine if not each.can_be_withdrawn), *self._counted(key, template, day=day)),
             elsewhere=tuple(each for each in every if each.template_id != template.template_id),
         )
 
     def done(self, recall: Recall) -> None:
         """Note that the withdrawals of a recall are durable: nothing names those packets any more."""
         self.index.remove(recall.subject, recall.recalled)
+
+    def _counted(self, subject: bytes, template: Template, *, day: int) -> list[Contribution]:
+        """Return the live counts of a template that a subject is in; the ledger knows, no index names them."""
+        ledger = None if self._home is None else look_at_ledger(self._home)
+        releases = [] if ledger is None else ledger.releases_of(subject, template_id=template.template_id)
+        counted = [
+            Contribution(
+                packet_id=packet_id,
+                template_id=release.template_id,
+                epoch=release.day,
+                ttl_days=template.ttl_days,
+                profile=Profile.DP_AGGREGATE,
+                kind=Kind.COUNTS,
+                subjects=sum(1 for _ in release.subject_keys()),
+            )
+            for release in releases
+            if release.profile == profile_name(Profile.DP_AGGREGATE)
+            for packet_id in release.packet_id_list()
+        ]
+        return [each for each in counted if not each.is_over(day)]
 
     def _withdrawals(self, template: Template, recalled: Sequence[Contribution], *, day: int) -> Packets:
         """Sign withdrawals with the key that signed each packet, which may be an earlier one of this node."""

@@ -4,7 +4,7 @@ Values (``Packet``, ``Payload`` and the outcomes) are for single packets; arrays
 The format is described in ``spec/outcome-packet.md``.
 """
 
-from fingerpost.packet._arrays import RootCache, packet_ids, packets_from_frame, sign_bodies, verify_packets
+from fingerpost.packet._arrays import packet_ids, packets_from_frame, sign_bodies
 from fingerpost.packet._codec import decode, encode
 from fingerpost.packet._layout import (
     BODY_DTYPE,
@@ -40,6 +40,7 @@ from fingerpost.packet._sealing import (
 )
 from fingerpost.packet._signing import Signer, sign_batch, signature_holds, verify
 from fingerpost.packet._structure import check_structure
+from fingerpost.packet._verifying import RootCache, verify_packets
 
 __all__ = [
     "BODY_DTYPE",

@@ -23,12 +23,12 @@ PAIR_SIZE_BYTES: Final = 2 * NODE_SIZE_BYTES
 
 # Mapped over many hashing states these leave no loop to the interpreter, which costs as much as a short hash.
 DIGEST: Final = type(blake2s()).digest
-_COPY: Final = type(blake2s()).copy
-_UPDATE: Final = type(blake2s()).update
+COPY: Final = type(blake2s()).copy
+UPDATE: Final = type(blake2s()).update
 
 # [level][position]: hashing states that have read the prefix of a node. Copying one takes a third less time than
 # starting anew, and the tree is most of what a packet of a whole batch costs beside its own hash.
-_STARTED: Final = tuple(
+STARTED: Final = tuple(
     tuple(
         blake2s(bytes((1, level, position)), digest_size=NODE_SIZE_BYTES)
         for position in range(BATCH_PACKETS_MAX >> level)
@@ -48,8 +48,8 @@ def tree_levels(leaves: bytes) -> list[bytes]:
         if len(below) % PAIR_SIZE_BYTES:
             below += EMPTY_NODE
         pairs = [below[at : at + PAIR_SIZE_BYTES] for at in range(0, len(below), PAIR_SIZE_BYTES)]
-        states = list(map(_COPY, _STARTED[len(levels)][: len(pairs)]))
-        deque(map(_UPDATE, states, pairs), maxlen=0)
+        states = list(map(COPY, STARTED[len(levels)][: len(pairs)]))
+        deque(map(UPDATE, states, pairs), maxlen=0)
         levels.append(b"".join(map(DIGEST, states)))
     return levels
 
@@ -73,7 +73,7 @@ def root_from_path(leaf: bytes, leaf_index: int, path: Sequence[bytes]) -> bytes
 
 def inner_node(level: int, position: int, pair: bytes) -> bytes:
     """Return the node at this place above two nodes, which are given as one string of 32 bytes."""
-    state = _STARTED[level][position].copy()
+    state = STARTED[level][position].copy()
     state.update(pair)
     return state.digest()
 

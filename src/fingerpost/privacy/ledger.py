@@ -4,6 +4,9 @@ Every release is one entry: its number, its day, its template, what it costs eac
 ``fingerpost.privacy.subjects``) and which packets. Costs of one subject add up over all its releases, whatever the
 template; releases of different subjects do not (sequential and parallel composition, Dwork and Roth 2014, section 3.5).
 
+A release of groups (k-anonymous) costs no epsilon. It is entered as well, so that nobody is in a second group while the
+first may still be compared with it.
+
 A ledger refuses rather than degrades. A subject who is counted already on a day, or who would go beyond the cap, is
 left out of a release, and so never spends more. A damaged ledger, or a clock before the last release, ends in an error.
 
@@ -52,6 +55,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Yield the key of every subject that the release counts."""
         return _parts(self.subjects, SUBJECT_SIZE_BYTES)
 
+    def packet_id_list(self) -> Iterator[bytes]:
+        """Yield the id of every packet of the release."""
+        return _parts(self.packet_ids, PACKET_ID_SIZE_BYTES)
+
 
 @dataclass(slots=True)
 class Ledger:
@@ -61,7 +68,7 @@ class Ledger:
     entries: list[Entry] = field(default_factory=list)
     _checksum: bytes = b""
     _spent: dict[bytes, int] = field(default_factory=dict)
-    _counted: set[tuple[bytes, int, bytes]] = field(default_factory=set)
+    _counted: dict[tuple[bytes, bytes], int] = field(default_factory=dict)  # template and subject: the last day
     _released: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -84,14 +91,29 @@ class Ledger:
         """Return what every subject that was ever counted has spent, in thousandths of epsilon."""
         return dict(self._spent)
 
+    def releases_of(self, subject: bytes, *, template_id: bytes) -> list[Entry]:
+        """Return the releases of a template that count a subject (16 bytes)."""
+        return [
+            entry for entry in self.entries if entry.template_id == template_id and subject in set(entry.subject_keys())
+        ]
+
     def knows(self, packet_id: bytes) -> bool:
         """Say whether a packet belongs to a release of this ledger."""
         return packet_id in self._released
 
     def may_count(
-        self, subjects: SubjectKeys, *, day: int, template_id: bytes, cost_milli: int, cap_milli: int
+        self,
+        subjects: SubjectKeys,
+        *,
+        day: int,
+        template_id: bytes,
+        cost_milli: int,
+        cap_milli: int,
+        rest_days: int = 1,
     ) -> Mask:
         """Say of each subject (n, 16) whether a release on ``day`` may count it. Its first row only, of several.
+
+        A subject rests for ``rest_days`` days from the day on which a release of the template counted it.
 
         Raises ``PrivacyError`` (``ledger-clock``) where ``day`` lies before the last release.
         """
@@ -104,8 +126,9 @@ class Ledger:
         seen: set[bytes] = set()
         may = np.zeros(len(subjects), np.bool_)
         for row, key in enumerate(_parts(np.ascontiguousarray(subjects).tobytes(), SUBJECT_SIZE_BYTES)):
-            within = self._spent.get(key, 0) + cost_milli <= cap_milli
-            may[row] = within and key not in seen and (template_id, day, key) not in self._counted
+            within = not cost_milli or self._spent.get(key, 0) + cost_milli <= cap_milli
+            last = self._counted.get((template_id, key))
+            may[row] = within and key not in seen and (last is None or day >= last + rest_days)
             seen.add(key)
         return may
 
@@ -119,12 +142,20 @@ class Ledger:
         cost_milli: int,
         cap_milli: int,
         packet_ids: bytes,
+        rest_days: int = 1,
     ) -> bytes:
         """Enter a release and return the bytes to append. They must be on the disk before anything of it leaves.
 
         Raises ``PrivacyError`` (``ledger-overspent``) for subjects that ``may_count`` does not allow.
         """
-        may = self.may_count(subjects, day=day, template_id=template_id, cost_milli=cost_milli, cap_milli=cap_milli)
+        may = self.may_count(
+            subjects,
+            day=day,
+            template_id=template_id,
+            cost_milli=cost_milli,
+            cap_milli=cap_milli,
+            rest_days=rest_days,
+        )
         if not may.all():
             raise PrivacyError(
                 "ledger-overspent",
@@ -151,7 +182,7 @@ class Ledger:
         self.entries.append(entry)
         for key in entry.subject_keys():
             self._spent[key] = self._spent.get(key, 0) + entry.cost_milli
-            self._counted.add((entry.template_id, entry.day, key))
+            self._counted[entry.template_id, key] = entry.day
         self._released.update(_parts(entry.packet_ids, PACKET_ID_SIZE_BYTES))
 
     def length_of_next(self, head: bytes) -> int:
@@ -170,7 +201,7 @@ class Ledger:
             entry = msgspec.msgpack.decode(content, type=Entry)
         except (msgspec.DecodeError, ValueError) as error:
             raise damaged(f"entry {len(self.entries) + 1} cannot be read: {error}") from None
-        if entry.number != len(self.entries) + 1 or entry.cost_milli <= 0 or entry.day < (self.last_day or 0):
+        if entry.number != len(self.entries) + 1 or entry.cost_milli < 0 or entry.day < (self.last_day or 0):
             raise damaged(f"entry {len(self.entries) + 1} does not follow from the one before")
         self._add(entry)
 

@@ -53,8 +53,8 @@ class Contribution:
 
     @property
     def can_be_withdrawn(self) -> bool:
-        """Whether taking the packet back takes the subject's part back: noise and randomised reports stay added up."""
-        return self.kind in (Kind.OBSERVATION, Kind.SUMMARY)
+        """Whether taking the packet back takes the subject's part back; what was counted with noise stays added up."""
+        return self.kind in (Kind.OBSERVATION, Kind.SUMMARY, Kind.REPORT)
 
     def is_over(self, day: int) -> bool:
         """Whether the packet has expired on ``day``."""

@@ -15,6 +15,12 @@ from fingerpost.store.base import Ids
 QUERIES_MAX: Final = 1_024  # searched at a time, so that the candidates of many queries need no more than megabytes
 SPARE_MIN: Final = 16  # candidates beyond k: enough for most ties at the last distance
 ROWS_MIN: Final = 1_024
+COUNTED_MAX: Final = 2_048  # neighbours: counting needs up to eight bytes for each, bit by bit of a fingerprint
+COUNTED_QUERIES: Final = 8  # at a time, so that this is at most 128 MiB
+SORTED_ROWS: Final = 65_536
+LISTS: Final = 4_096
+PROBES: Final = 16
+ADDED_ROWS: Final = 262_144
 
 
 class FingerprintIndex:
@@ -118,6 +124,78 @@ class FingerprintIndex:
         if fingerprints.dtype != np.uint8 or fingerprints.ndim != 2 or fingerprints.shape[1] * 8 != self.bits:
             raise _refuse(f"fingerprints come as (n, {self.bits // 8}) uint8, not {fingerprints.shape}")
         return np.ascontiguousarray(fingerprints)
+
+
+class FlatNeighbours:
+    """Exact nearest neighbours among fingerprints (n, B) that stay as they are, straight from their array.
+
+    It is what ``fingerpost.synthesis`` calls ``Neighbours``: rows in order of distance, equal ones in row order.
+    Nothing is copied or kept, so that making one costs nothing.
+    """
+
+    def __init__(self, fingerprints: npt.NDArray[np.uint8]) -> None:
+        """Take fingerprints (n, B). Raises ``UsageError`` (``index-argument``) unless B is a multiple of 8."""
+        if fingerprints.dtype != np.uint8 or fingerprints.ndim != 2 or fingerprints.shape[1] % 8:
+            raise _refuse(f"fingerprints come as (n, bytes) uint8, not {fingerprints.shape}")
+        self._fingerprints = np.ascontiguousarray(fingerprints)
+
+    def nearest(self, queries: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.int64]:
+        """Return the rows of the ``count`` (all, if there are fewer) nearest to each query (q, B), (q, count)."""
+        count = min(count, len(self._fingerprints))
+        found = np.empty((len(queries), count), np.int64)
+        for start in range(0, len(queries) if count else 0, COUNTED_QUERIES):
+            part = np.ascontiguousarray(queries[start : start + COUNTED_QUERIES])
+            if count <= COUNTED_MAX:
+                # Counting ("mc") keeps the rows of each distance in their order, and so the first of those that tie.
+                found[start : start + len(part)] = _faiss().knn_hamming(part, self._fingerprints, count, "mc")[1]
+            else:
+                found[start : start + len(part)] = [self._sorted(query)[:count] for query in part]
+        return found
+
+    def _sorted(self, query: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        distances = np.empty(len(self._fingerprints), np.uint16)
+        words = query.view(np.uint64)
+        for start in range(0, len(distances), SORTED_ROWS):
+            part = self._fingerprints[start : start + SORTED_ROWS].view(np.uint64)
+            np.bitwise_count(part ^ words).sum(axis=1, dtype=np.uint16, out=distances[start : start + SORTED_ROWS])
+        return np.argsort(distances, kind="stable")
+
+
+class ProbedNeighbours:
+    """Nearly all of the nearest among very many fingerprints (n, B): most are never looked at.
+
+    Every fingerprint lies in the list of the nearest of some centres, fingerprints drawn from all by ``seed``. A
+    question looks into the ``probes`` lists with the nearest centres. What it finds is in order of distance, but it
+    may miss some, so that answers made from it cannot be derived again by looking at all: a node uses
+    ``FlatNeighbours``. Fingerprints that share little with any other, such as random bits, are mostly missed.
+    """
+
+    def __init__(
+        self, fingerprints: npt.NDArray[np.uint8], *, lists: int = LISTS, probes: int = PROBES, seed: int = 0
+    ) -> None:
+        """Put fingerprints into lists. Raises ``UsageError`` (``index-argument``)."""
+        if fingerprints.dtype != np.uint8 or fingerprints.ndim != 2 or not 0 < probes <= lists <= len(fingerprints):
+            raise _refuse(
+                "probing takes fingerprints (n, bytes) uint8, and no more probes than lists, or lists than rows"
+            )
+        chosen = np.sort(np.random.default_rng(seed).choice(len(fingerprints), lists, replace=False))
+        bits = 8 * fingerprints.shape[1]
+        self._centres: Any = _faiss().IndexBinaryFlat(bits)
+        self._centres.add(np.ascontiguousarray(fingerprints[chosen]))
+        self._lists: Any = _faiss().IndexBinaryIVF(self._centres, bits, lists)
+        self._lists.is_trained = True  # the centres are there
+        self._lists.nprobe = probes
+        self.add(fingerprints)
+
+    def add(self, fingerprints: npt.NDArray[np.uint8]) -> None:
+        """Append fingerprints (n, B); their rows are the next ones."""
+        for start in range(0, len(fingerprints), ADDED_ROWS):
+            self._lists.add(np.ascontiguousarray(fingerprints[start : start + ADDED_ROWS]))
+
+    def nearest(self, queries: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.int64]:
+        """Return up to ``count`` rows for each query (q, B), nearest first, (q, count); -1 where no more were found."""
+        found: npt.NDArray[np.int64] = self._lists.search(np.ascontiguousarray(queries), count)[1]
+        return found
 
 
 def _faiss() -> Any:

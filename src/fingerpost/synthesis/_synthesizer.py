@@ -18,8 +18,9 @@ from fingerpost.synthesis._shares import Agreement, agreement_of, node_shares, p
 from fingerpost.synthesis.actions import ActionPool, action_pools, compare_actions
 from fingerpost.synthesis.answer import Answer, Notice, PairSums, Query
 from fingerpost.synthesis.calculators import Questions, own_pool
+from fingerpost.synthesis.distances import Scan, nearest_rows
 from fingerpost.synthesis.intervals import Uncertainty, uncertainty
-from fingerpost.synthesis.kernel import KernelOptions, fit, nearest_rows, packet_weights
+from fingerpost.synthesis.kernel import KernelOptions, fit, packet_weights
 from fingerpost.synthesis.panel import Panel, pool_range
 from fingerpost.synthesis.shipped_calculators import shipped_calculators
 from fingerpost.template import CategoryOutcomeField, condition_codes, condition_values
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 
     from fingerpost.synthesis._estimates import Estimate
     from fingerpost.synthesis.calculators import Calculator
+    from fingerpost.synthesis.distances import NeighboursOf
     from fingerpost.synthesis.evidence import Evidence
     from fingerpost.synthesis.kernel import KernelSettings, Smoothing
     from fingerpost.synthesis.panel import Weighing
     from fingerpost.template import Template
 
+Pooled = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 PACKETS_SHOWN = 10
 WEIGHT_DIGITS = 9  # weights equal so far are ordered by packet id: another machine must list the same carriers
 
@@ -46,7 +49,8 @@ class Synthesizer:
 
     ``conditions`` keeps only the packets that state these levels. Packets that are expired, from the future, or of no
     weight are left out. Given ``settings`` (from an earlier answer) nothing is searched for. ``calculators`` (default:
-    those of this package) are what estimates are mixed from where a question says how.
+    those of this package) are what estimates are mixed from where a question says how. ``neighbours_of`` makes what
+    finds the nearest packets (default: looking at all); whichever it is, answers are the same.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Synthesizer:
         conditions: Mapping[str, object] | None = None,
         settings: KernelSettings | None = None,
         calculators: Sequence[Calculator] | None = None,
+        neighbours_of: NeighboursOf = Scan,
     ) -> None:
         self.template = template
         self.day = day
@@ -66,6 +71,7 @@ class Synthesizer:
         self.conditions = condition_codes(template, conditions or {})
         self.settings = settings
         self.calculators = tuple(shipped_calculators() if calculators is None else calculators)
+        self.neighbours_of = neighbours_of
         self._panel: tuple[bytes, Panel] | None = None
         self.evidence = evidence.subset(self._usable(evidence))
 
@@ -82,9 +88,9 @@ class Synthesizer:
         :raises UsageError: for a fingerprint or sketch of the wrong size.
         """
         if weighing is None or not len(self.evidence):
-            return self._ask_pooled(queries)
-        answers = self._ask_pooled(queries)
-        return self.panel(weighing.asker).mix(answers, self._questions(queries), weighing)
+            return self._ask_pooled(queries)[0]
+        answers, pooled = self._ask_pooled(queries)
+        return self.panel(weighing.asker).mix(answers, replace(self._questions(queries), pooled=pooled), weighing)
 
     def with_evidence(self, evidence: Evidence) -> Synthesizer:
         """Return what answers the same way from other evidence."""
@@ -96,6 +102,7 @@ class Synthesizer:
             conditions=dict(self._stated_conditions()),
             settings=self.settings,
             calculators=self.calculators,
+            neighbours_of=self.neighbours_of,
         )
 
     def offer(self, calculators: Sequence[Calculator]) -> None:
@@ -126,16 +133,20 @@ class Synthesizer:
         sketches = np.asarray(features, np.float64) if self.template.sketch else None
         return Questions(fingerprints=prints, sketches=sketches)
 
-    def _ask_pooled(self, queries: Sequence[Query]) -> list[Answer]:
+    def _ask_pooled(self, queries: Sequence[Query]) -> tuple[list[Answer], Pooled]:
+        """Return the answers of kernel ridge on all packets, and the scores (q, c) and variances (q,) behind them."""
         features = self._features(queries)
         if not len(self.evidence):
-            return [self._without_evidence(query) for query in queries]
+            return [self._without_evidence(query) for query in queries], (np.zeros((0, 0)), np.zeros(0))
         answers: list[Answer] = []
+        scores, variances = [np.zeros((0, self.uncertainty.fitted.targets.shape[1]))], [np.zeros(0)]
         for smoothing in self.uncertainty.fitted.smooth(features):
             estimates = estimate_of(self.uncertainty, smoothing, self.template)
             confidences = self._confidences(smoothing, estimates)
             sizes = self.uncertainty.effective_sizes(smoothing)
             node_weights = self.uncertainty.node_weights(smoothing)
+            scores.append(smoothing.weights @ self.uncertainty.fitted.targets[smoothing.rows])
+            variances.append(smoothing.variance)
             for row, estimate in enumerate(estimates):
                 place = len(answers)
                 answers.append(
@@ -150,7 +161,7 @@ class Synthesizer:
                         node_weights=node_weights[row],
                     )
                 )
-        return answers
+        return answers, (np.vstack(scores), np.concatenate(variances))
 
     def smoothings(self, queries: Sequence[Query]) -> Iterator[Smoothing]:
         """Yield, in blocks, which packets answer the questions and with what weights."""
@@ -160,8 +171,20 @@ class Synthesizer:
     def uncertainty(self) -> Uncertainty:
         """The fitted calculator and what it knows about its own errors."""
         values = None if self.evidence.sketches is None else sketch_values(self.evidence.sketches)
-        fitted = fit(self.evidence, day=self.day, options=self.options, sketches=values, settings=self.settings)
+        fitted = fit(
+            self.evidence,
+            day=self.day,
+            options=self.options,
+            sketches=values,
+            settings=self.settings,
+            neighbours_of=self.neighbours_of,
+        )
         return uncertainty(fitted)
+
+    @cached_property
+    def records(self) -> int:
+        """How many records the packets stand for."""
+        return int(self.evidence.records.sum())
 
     @cached_property
     def agreement(self) -> Agreement:
@@ -171,7 +194,7 @@ class Synthesizer:
     @cached_property
     def pair_sums(self) -> PairSums:
         """Sums over all pairs of records of the pool."""
-        records, bits = int(self.evidence.records.sum()), self.evidence.bits
+        records, bits = self.records, self.evidence.bits
         count = records * (records - 1) // 2
         if self.evidence.kind == "number":
             total = pairs.record_memory(self.evidence)
@@ -186,7 +209,7 @@ class Synthesizer:
     @cached_property
     def evidence_digest(self) -> str:
         """Which packets were used, in 64 hex digits."""
-        return hashlib.blake2s(self.evidence.packet_ids.tobytes()).hexdigest()
+        return hashlib.blake2s(np.ascontiguousarray(self.evidence.packet_ids).data).hexdigest()
 
     @cached_property
     def _action_pools(self) -> list[ActionPool]:
@@ -271,7 +294,7 @@ class Synthesizer:
             effective_sample_size=size,
             packets=len(self.evidence),
             evidence_digest=self.evidence_digest,
-            records=int(self.evidence.records.sum()),
+            records=self.records,
             node_count=len(self.evidence.node_ids),
             nodes=node_shares(self.evidence, self.agreement, node_weights),
             agreement=self.agreement.matrix,

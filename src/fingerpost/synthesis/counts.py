@@ -29,17 +29,21 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SCALES = (0.3, 0.1)  # of the median distance between cells; before them, all cells count alike
+SCALES = (0.3, 0.2, 0.1)  # of the median distance between cells; before them, all cells count alike
 PRIOR_RECORDS = 2.0
 SHARE_MIN = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Counts added up over releases: ``totals`` (cells, levels) with noise of variance ``noise`` on each entry."""
+    """Counts added up over releases: ``totals`` (cells, levels) with noise of variance ``noise`` on each entry.
+
+    ``records_known`` says that their sum is the number of records, and has no noise.
+    """
 
     totals: NDArray[np.float64]
     noise: float
+    records_known: bool = False
 
     @property
     def records(self) -> float:
@@ -49,7 +53,7 @@ class Table:
     @property
     def records_error(self) -> float:
         """Return the standard deviation that noise gives to ``records``."""
-        return float(np.sqrt(self.noise * self.totals.size))
+        return 0.0 if self.records_known else float(np.sqrt(self.noise * self.totals.size))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

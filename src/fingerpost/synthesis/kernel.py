@@ -15,25 +15,30 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fingerpost.errors import UsageError
 from fingerpost.synthesis import _search
+from fingerpost.synthesis._draw import content_ranks, drawn_rows
 from fingerpost.synthesis._solution import Solution, solve_one
-from fingerpost.synthesis.distances import bit_distances, kernel, scan_bits, sketch_distances, word_columns
+from fingerpost.synthesis.distances import Scan, bit_shares, kernel, nearest_rows, sketch_distances
 from fingerpost.synthesis.evidence import CONFIDENCE_CERTAIN, order_of_bytes
+from fingerpost.synthesis.statistics import CHUNK_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from fingerpost.synthesis.distances import Family
+    from fingerpost.synthesis.distances import Family, Neighbours, NeighboursOf
     from fingerpost.synthesis.evidence import Evidence
 
 QUERIES_AT_ONCE = 512
+OTHERS_SPARE = 128  # neighbours looked at beyond those wanted where some may be of the wrong node
+OTHERS_GROWTH = 8  # times as many are looked at when these were too few
 NODES_TO_LEAVE_OUT = 3  # with two, leaving one out asks the other about a population it never saw
 
 
@@ -106,7 +111,7 @@ class Smoothing:
     variance: NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FittedKernel:
     """Evidence with its settings, ready for any number of questions. Made by ``fit``."""
 
@@ -119,7 +124,8 @@ class FittedKernel:
     features: NDArray[np.uint8] | NDArray[np.float64]  # what distances are taken of
     order: NDArray[np.intp]  # by content: sums then do not depend on ids, nodes or arrival
     solution: Solution | None  # of all packets in that order, or None when every question is solved locally
-    columns: NDArray[np.uint64] | None  # of fingerprints, to scan them for neighbours; None where that is not needed
+    neighbours_of: NeighboursOf
+    neighbours: Neighbours | None  # among fingerprints; None where there are sketches, or all is solved together
 
     def smooth(self, features: NDArray[np.uint8] | NDArray[np.float64]) -> Iterator[Smoothing]:
         """Yield the answers to queries (q, width) in blocks, in order."""
@@ -128,8 +134,7 @@ class FittedKernel:
                 yield self._smooth_whole(features[start : start + QUERIES_AT_ONCE])
             return
         for query in range(len(features)):
-            distances = self.scan(features[query])
-            yield self.smooth_near(features[query], nearest_rows(distances, self.options.neighbours))
+            yield self.smooth_near(features[query], self.nearest(features[query], self.options.neighbours))
 
     def predict(
         self, fingerprints: NDArray[np.uint8], sketches: NDArray[np.float64] | None = None
@@ -187,12 +192,31 @@ class FittedKernel:
             variance=self.solution.variance(cross),
         )
 
-    def scan(self, query: NDArray[Any]) -> NDArray[Any]:
-        """Return something that orders all packets (n,) by distance to ``query``."""
-        if self.columns is not None:
-            return scan_bits(self.columns, query.astype(np.uint8))
-        distances: NDArray[Any] = self._distances(query[None], self.features)[0]
-        return distances
+    @cached_property
+    def content(self) -> NDArray[np.uint64]:
+        """What packets are drawn by (n,): see ``content_ranks``."""
+        return content_ranks(self.evidence, self.weights)
+
+    def cross(self, queries: NDArray[np.uint8] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the kernels (q, n) between queries (q, width) and all packets in ``order``."""
+        return kernel(self._distances(queries, self.features[self.order]), self.settings.length)
+
+    def nearest(self, query: NDArray[Any], count: int) -> NDArray[np.int64]:
+        """Return the rows of the ``count`` packets nearest to a query, nearest first, equal ones in row order."""
+        if self.neighbours is not None:
+            found: NDArray[np.int64] = self.neighbours.nearest(query.astype(np.uint8)[None], count)[0]
+            return found
+        return nearest_rows(self._distances(query[None], self.features)[0], count)
+
+    def nearest_others(self, row: int, count: int, others: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the ``count`` (all, if there are fewer) packets nearest to one of them among ``others`` (n,)."""
+        wide, total = count + OTHERS_SPARE, len(self.evidence)
+        while True:
+            near = self.nearest(self.features[row], wide)
+            found = near[others[near]][:count]
+            if len(found) == count or wide >= total:
+                return found
+            wide = min(OTHERS_GROWTH * wide, total)
 
     def smooth_near(self, query: NDArray[np.uint8] | NDArray[np.float64], rows: NDArray[np.int64]) -> Smoothing:
         """Solve one question on the packets of ``rows``."""
@@ -222,9 +246,7 @@ def restrict(fitted: FittedKernel, rows: NDArray[np.int64]) -> FittedKernel:
         features=features,
         order=order,
         solution=solution,
-        columns=None
-        if solution is not None or fitted.settings.family != "bits"
-        else word_columns(evidence.fingerprints),
+        neighbours=_neighbours(evidence, fitted.settings.family, solution, fitted.neighbours_of),
     )
 
 
@@ -235,10 +257,12 @@ def fit(
     options: KernelOptions | None = None,
     sketches: NDArray[np.float64] | None = None,
     settings: KernelSettings | None = None,
+    neighbours_of: NeighboursOf = Scan,
 ) -> FittedKernel:
     """Fit kernel ridge to ``evidence`` as of ``day`` (for ages); ``sketches`` (n, 64) are its sketch coordinates.
 
-    Given ``settings``, found on other packets of the same template, are used as they are.
+    Given ``settings``, found on other packets of the same template, are used as they are. ``neighbours_of`` makes what
+    finds neighbours among more packets than are solved together; whichever it is, it finds the same.
 
     :raises UsageError: when no packet has any weight, or the settings belong to another kind of distance.
     """
@@ -265,10 +289,17 @@ def fit(
         features=features,
         order=order,
         solution=solution,
-        columns=None if solution is not None or family != "bits" else word_columns(evidence.fingerprints),
+        neighbours=_neighbours(evidence, family, solution, neighbours_of),
+        neighbours_of=neighbours_of,
     )
     fitted = replace(fitted, residuals=_residuals_whole(fitted) if solution else _residuals_near(fitted))
     return fitted if settings else replace(fitted, settings=replace(used, temperature=_temperature(fitted)))
+
+
+def _neighbours(
+    evidence: Evidence, family: Family, solution: Solution | None, neighbours_of: NeighboursOf
+) -> Neighbours | None:
+    return None if solution is not None or family != "bits" else neighbours_of(evidence.fingerprints)
 
 
 def packet_weights(evidence: Evidence, *, day: int, options: KernelOptions) -> NDArray[np.float64]:
@@ -287,27 +318,12 @@ def feature_distances(
     """Return (p, q) distances: the share of differing bits, or the squared distance of sketches."""
     if family == "sketch":
         return sketch_distances(left.astype(np.float64), right.astype(np.float64))
-    return np.asarray(bit_distances(left.astype(np.uint8), right.astype(np.uint8)) / (8 * left.shape[1]), np.float64)
-
-
-def nearest_rows(distances: NDArray[np.uint16] | NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Return the rows of the ``count`` smallest of ``distances`` (n,), nearest first, equal ones in row order.
-
-    Rows of evidence are in order of packet id, so neighbours do not depend on arrival.
-    """
-    if count >= len(distances):
-        candidates = np.arange(len(distances))
-    else:
-        if distances.dtype == np.uint16:  # few different values: counting them beats partitioning
-            reach = np.searchsorted(np.cumsum(np.bincount(distances)), count)
-        else:
-            reach = np.partition(distances, count - 1)[count - 1]
-        candidates = np.flatnonzero(distances <= reach)
-    return candidates[np.argsort(distances[candidates], kind="stable")][:count].astype(np.int64)
+    return bit_shares(left.astype(np.uint8, copy=False), right.astype(np.uint8, copy=False))
 
 
 def _spread(weights: NDArray[np.float64]) -> float:
-    return 1 / (1 + math.fsum(weights.tolist()))
+    parts = (weights[start : start + CHUNK_ROWS].tolist() for start in range(0, len(weights), CHUNK_ROWS))
+    return 1 / (1 + math.fsum(weight for part in parts for weight in part))
 
 
 def _solve(
@@ -350,35 +366,6 @@ def _search_settings(
         ridges=options.ridges,
     )
     return KernelSettings(family=family, length=found.length, ridge=found.ridge, temperature=1.0, spread=spread)
-
-
-def drawn_rows(evidence: Evidence, weights: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Return ``count`` rows (all, if there are fewer) that content alone picks, as good as at random, ascending.
-
-    Ranked by a 64-bit mix of fingerprint, outcome, records and weight: whoever emitted the packets, in whatever order
-    they came, the same are picked. Those that say the same are interchangeable.
-    """
-    if len(evidence) <= count:
-        return np.arange(len(evidence))
-    words = [np.ascontiguousarray(evidence.fingerprints).view(np.uint64)]
-    outcome = (evidence.means, evidence.squares) if evidence.kind == "number" else (evidence.codes.astype(np.int64),)
-    words += [column.view(np.uint64)[:, None] for column in (*outcome, evidence.records, weights)]
-    mixed = _mixed(np.zeros(len(evidence), np.uint64), words)
-    summaries = evidence.summary_rows
-    if len(summaries):
-        mixed[summaries] = _mixed(mixed[summaries], [np.ascontiguousarray(evidence.summary_counts).view(np.uint64)])
-    return np.sort(np.argsort(mixed, kind="stable")[:count])
-
-
-def _mixed(state: NDArray[np.uint64], columns: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
-    """Fold (n, k) words into (n,) by the finaliser of SplitMix64 (Steele, Lea and Flood 2014), modulo 2^64."""
-    for column in columns:
-        for word in column.T:
-            state = (state ^ word) + np.uint64(0x9E3779B97F4A7C15)
-            state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            state = state ^ (state >> np.uint64(31))
-    return state
 
 
 def _content_order(
@@ -434,15 +421,15 @@ def _residuals_near(fitted: FittedKernel) -> Residuals:
     rows = drawn_rows(fitted.evidence, fitted.weights, fitted.options.calibration_packets_max)
     nodes, by_node = fitted.evidence.node_index, len(fitted.evidence.node_ids) >= NODES_TO_LEAVE_OUT
     predicted, variance, nearest = [], [], []
-    for row in rows:
-        distances = fitted.scan(fitted.features[row])
-        near = nearest_rows(distances, fitted.options.neighbours + 1)
+    for row in rows.tolist():
+        near = fitted.nearest(fitted.features[row], fitted.options.neighbours + 1)
         smoothing = fitted.smooth_near(fitted.features[row], near[near != row][: fitted.options.neighbours])
         predicted.append(smoothing.weights[0] @ fitted.targets[smoothing.rows])
         variance.append(float(smoothing.variance[0]))
         if by_node:
-            others = np.where(nodes != nodes[row], distances, distances.max()).argmin()
-            apart = fitted._distances(fitted.features[row][None], fitted.features[others][None])[0, 0]
+            others = near[nodes[near] != nodes[row]]
+            other = others[0] if len(others) else fitted.nearest_others(row, 1, nodes != nodes[row])[0]
+            apart = fitted._distances(fitted.features[row][None], fitted.features[other][None])[0, 0]
         else:
             apart = smoothing.distances[0, 0]
         nearest.append(float(apart))
@@ -468,9 +455,8 @@ def left_out_near(
     apart = with_node and len(fitted.evidence.node_ids) >= NODES_TO_LEAVE_OUT
     predicted, variance = np.empty((len(rows), fitted.targets.shape[1])), np.empty(len(rows))
     for place, row in enumerate(rows):
-        distances = fitted.scan(fitted.features[row])
-        others = np.flatnonzero(nodes != nodes[row] if apart else np.arange(len(nodes)) != row)
-        near = others[nearest_rows(distances[others], fitted.options.neighbours)]
+        others = nodes != nodes[row] if apart else np.arange(len(nodes)) != row
+        near = fitted.nearest_others(int(row), fitted.options.neighbours, others)
         smoothing = fitted.smooth_near(fitted.features[row], near)
         predicted[place], variance[place] = smoothing.weights[0] @ fitted.targets[near], smoothing.variance[0]
     return predicted, variance

@@ -36,6 +36,7 @@ from fingerpost.template._fields import (
 )
 from fingerpost.template._infer import InferredTemplate, infer_template
 from fingerpost.template._parse import parse_template
+from fingerpost.template._reports import ReportPlan, plan_reports
 from fingerpost.template._template import DataClass, Template, profile_name
 from fingerpost.template._values import MISSING_TEXTS, is_missing_text
 
@@ -57,6 +58,7 @@ __all__ = [
     "Other",
     "OutcomeField",
     "Outside",
+    "ReportPlan",
     "RowProblem",
     "Scale",
     "SetField",
@@ -77,5 +79,6 @@ __all__ = [
     "outcome_codes",
     "outcome_value",
     "parse_template",
+    "plan_reports",
     "profile_name",
 ]

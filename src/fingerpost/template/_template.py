@@ -24,6 +24,7 @@ from fingerpost.limits import (
     FINGERPRINT_BITS_MAX,
     FINGERPRINT_BITS_STEP,
     NAME_LENGTH_MAX,
+    REPORT_ENTRIES_MAX,
     TTL_DAYS_MAX,
 )
 from fingerpost.packet import PAYLOAD_SIZE_BYTES, OutcomeForm, PayloadLayout, Profile
@@ -111,6 +112,8 @@ class Template:
         object.__setattr__(self, "template_id", TemplateId(_blake2s_128(self.canonical)))
         object.__setattr__(self, "space_id", SpaceId(_blake2s_128(_canonical_json(space))))
         _check_budget(self)
+        if self.profile is Profile.K_ANONYMOUS:
+            _check_groups(self)
 
     @property
     def columns(self) -> tuple[slice, ...]:
@@ -324,7 +327,7 @@ def _check_privacy(template: Template) -> None:
             hint='write profile = "consortium", "k-anonymous", "dp-aggregate" or "local-dp" under [privacy]',
             field="privacy.profile",
         )
-    if template.profile is Profile.DP_AGGREGATE:
+    if template.profile in {Profile.DP_AGGREGATE, Profile.LOCAL_DP}:
         _check_counts(template)
     if template.sketch and template.profile not in {Profile.OPEN, Profile.CONSORTIUM}:
         raise TemplateError(
@@ -342,9 +345,30 @@ def _check_counts(template: Template) -> None:
     if template.cell_bits > COUNTS_CELL_BITS_MAX or entries > COUNTS_ENTRIES_MAX:
         raise TemplateError(
             "template-counts",
-            f"under the profile {profile_name(template.profile)} every release has {entries:,} counts, each with noise",
+            f"under the profile {profile_name(template.profile)} {entries:,} counts are told apart, each with noise",
             hint=f"write at most {COUNTS_CELL_BITS_MAX} bits under [cells]; 5 suit most tables",
             field="cells.bits",
+        )
+    if template.profile is Profile.LOCAL_DP and entries > REPORT_ENTRIES_MAX:
+        raise TemplateError(
+            "template-reports",
+            f"under the profile {profile_name(template.profile)} a report has a bit for each of {entries:,} entries "
+            f"(cells x actions x levels), and a packet has room for {REPORT_ENTRIES_MAX:,}",
+            hint="write fewer bits under [cells]; 3 to 5 suit most tables",
+            field="cells.bits",
+        )
+
+
+def _check_groups(template: Template) -> None:
+    items = template.summary_layout().outcome_items
+    levels = len(template.outcome.levels) if isinstance(template.outcome, CategoryOutcomeField) else 1
+    if items < levels:
+        raise TemplateError(
+            "template-groups",
+            f"under the profile {profile_name(template.profile)} a packet counts all levels of the outcome, and has "
+            f"room for {items} of {levels}",
+            hint="merge levels of the outcome, or write fewer fingerprint bits",
+            field="outcome.levels",
         )
 
 

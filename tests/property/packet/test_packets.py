@@ -105,6 +105,17 @@ def test_arrays_name_the_same_broken_rule_as_single_packets(frames: list[bytes])
     assert [Reason(int(reason)).code for reason in reasons] == [code_of(data) for data in frames]
 
 
+@given(encoded_packets(), st.integers(0, 7), st.integers(0, 511) | st.integers(0, 87), st.integers(1, 255))
+def test_arrays_see_what_one_packet_breaks_among_others_that_begin_like_it(
+    data: bytes, row: int, at: int, change: int
+) -> None:
+    altered = bytearray(data)
+    altered[at] ^= change
+    frames = [bytes(altered) if each == row else data for each in range(8)]
+    reasons = check_structure(packets_from_frame(b"".join(frames)))
+    assert [Reason(int(reason)).code for reason in reasons] == [code_of(each) for each in frames]
+
+
 @given(any_bytes())
 def test_arrays_name_the_same_broken_rule_for_noise(data: bytes) -> None:
     data = data[:512].ljust(512, b"\0")

@@ -12,7 +12,9 @@ from fingerpost.node.admission import Refusal, judge, judge_emitters
 from fingerpost.node.emission import build_packets, observation
 from fingerpost.node.roster import COMPROMISED, MEMBER, STRANGER, Roster, Standing
 from fingerpost.packet import BODY_DTYPE, RootCache, Signer, packet_ids, payloads, sign_bodies
-from fingerpost.template import Template, parse_template
+from fingerpost.privacy.groups import Records, group_records, summary_bodies
+from fingerpost.synthesis.evidence import Evidence
+from fingerpost.template import Template, encode_record, parse_template
 from fingerpost.testing.packet_samples import signed, signer, withdrawal
 
 DAY = 20_000
@@ -186,3 +188,59 @@ def test_a_key_can_withdraw_its_packets_after_another_has_followed_it_unless_it_
     }
     for standing, reason in reasons.items():
         assert judge_emitters(late, standing={signer(1).public_key: standing}.__getitem__).tolist() == [reason]
+
+
+GROUPS = TEMPLATE.replace('"non_personal"', '"personal"') + '[privacy]\nprofile = "k-anonymous"\n'
+
+
+def _group_packet(template: Template, **changes: Any) -> Any:
+    rows = Records(
+        encoded=np.stack([encode_record(template, {"size": size}) for size in range(12)]),
+        outcomes=np.array([1, 2] * 6, np.uint16),
+        actions=np.zeros(12, np.uint16),
+        conditions=np.ones((12, 1), np.uint16),
+    )
+    made = summary_bodies(
+        template,
+        Fingerprinter(template),
+        rows,
+        group_records(rows),
+        emitter=SIGNER.public_key,
+        day=DAY,
+        entropy=_Counter(),
+    )
+    content = payloads(made.bodies, template.summary_layout())
+    for name, value in changes.items():
+        (made.bodies if name in (BODY_DTYPE.names or ()) else content)[name] = value
+    return sign_bodies(made.bodies, SIGNER)
+
+
+def test_under_k_anonymous_groups_are_welcome_and_single_records_are_not() -> None:
+    template = parse_template(GROUPS)
+    assert _judge(_group_packet(template), template) is Refusal.WELCOME
+    alone = _packet(_template(), template_id=np.frombuffer(template.template_id, np.uint8))
+    assert _judge(alone, template) is Refusal.PROFILE
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"profile": 0}, Refusal.PROFILE),
+        ({"outcome": [4, 8]}, Refusal.CONTENT),  # a small cell
+        ({"outcome": [0, 9]}, Refusal.CONTENT),  # fewer than ten subjects
+        ({"confidence": 254}, Refusal.CONTENT),
+        ({"first_level": 1}, Refusal.CONTENT),
+        ({"conditions": [3]}, Refusal.CONTENT),
+        ({"cell": 77}, Refusal.CELL),
+    ],
+)
+def test_under_k_anonymous_a_packet_that_tells_of_fewer_is_refused(changes: Any, reason: Refusal) -> None:
+    template = parse_template(GROUPS)
+    assert _judge(_group_packet(template, **changes), template) is reason
+
+
+def test_under_k_anonymous_answers_come_from_groups_only_whoever_stored_what() -> None:
+    template = parse_template(GROUPS)
+    weaker = _group_packet(template, profile=0)
+    both = np.concatenate([_group_packet(template), weaker])
+    assert len(Evidence.from_packets(both, template)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,3 +119,17 @@ def test_a_changed_byte_is_never_overlooked(draw: st.DataObject) -> None:
     with pytest.raises(PrivacyError) as raised:
         read_ledger(bytes(changed))
     assert raised.value.code == "ledger-damaged"
+
+
+def test_a_release_of_groups_costs_nothing_and_its_subjects_rest_while_it_lives() -> None:
+    ledger = Ledger(ledger_id=bytes(16))
+    free: dict[str, Any] = {"template_id": TEMPLATE, "cost_milli": 0, "cap_milli": 0, "rest_days": 90}
+    data = ledger.header()
+    data += ledger.spend(keys(1, 2), day=20_000, profile="k-anonymous", packet_ids=bytes(32), **free)
+    assert list(ledger.may_count(keys(1, 3), day=20_089, **free)) == [False, True]
+    assert list(ledger.may_count(keys(1, 3), day=20_090, **free)) == [True, True]
+    assert ledger.spent() == {bytes([1]) * 16: 0, bytes([2]) * 16: 0}
+    again, _ = read_ledger(data)
+    assert list(again.may_count(keys(1, 3), day=20_089, **free)) == [False, True]
+    assert [entry.number for entry in again.releases_of(bytes([1]) * 16, template_id=TEMPLATE)] == [1]
+    assert not again.releases_of(bytes([3]) * 16, template_id=TEMPLATE)
