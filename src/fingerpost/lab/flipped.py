@@ -127,7 +127,7 @@ def flipped_hospital(
     queries = [Query(fingerprint=fingerprints[row].tobytes(), sketch=sketches[row].tobytes()) for row in asked.tolist()]
     everybody = evidence(claims)
     hiring = elector_for(template, me).read(everybody)
-    names = {node_id(_key(name)): name for name in HOSPITALS}
+    names: dict[bytes, str] = {node_id(_key(name)): name for name in HOSPITALS}
     return Flipped(
         asker=asker,
         liar=liar,
