@@ -320,7 +320,8 @@ class Elector:
         """Return whether the asker's own outcomes, left out, are not clearly worse foreseen with ``unknown``.
 
         They are all asked about together: then chance has one way only to make lies look harmless. Worse by more than
-        ``DOUBT_DEVIATIONS`` standard errors is clear. Asked anew once there are a tenth more packets.
+        ``DOUBT_DEVIATIONS`` standard errors is clear. Numbers have to be clearly better: levels hide how far off they are,
+        and one extreme value moves a mean. Asked anew once there are a tenth more packets.
         """
         rows = view.rows_of(unknown)
         if len(rows) + len(view.own) > GROWTH * self._unproven[0]:
@@ -332,7 +333,8 @@ class Elector:
                 fit(each, view.evidence, view.own, self._coding, weight=OWN_WEIGHT).losses for each in (sums, more)
             )
             worse = with_them - without
-            clear = DOUBT_DEVIATIONS * worse.std(ddof=1) / math.sqrt(len(worse))
+            benefit = DOUBT_DEVIATIONS if self._coding.cuts is None else -DOUBT_DEVIATIONS
+            clear = benefit * worse.std(ddof=1) / math.sqrt(len(worse))
             self._unproven = len(rows) + len(view.own), bool(worse.mean() <= clear)
         return self._unproven[1]
 
