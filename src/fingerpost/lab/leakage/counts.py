@@ -150,6 +150,8 @@ def codebook_view(cohort: Cohort, draw: int) -> CountsView:
     template = replace(counting(cohort.template), cell_bits=CELL_BITS_DEFAULT, group_bits=0, codebook=b"")
     public = Fingerprinter(template).fingerprints(cohort.encoded[cohort.public])
     bits = min(CELL_BITS_DEFAULT, int(math.log2(len(np.unique(public, axis=0)))))
+    if not bits:
+        return counts_view(cohort, draw)
     template = replace(template, cell_bits=bits, codebook=make_codebook(public, template, bits=bits))
     return _released(cohort, template, draw)
 
