@@ -37,6 +37,7 @@ from fingerpost.node.emission import (
 )
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, Refreshed, Unacknowledged
+from fingerpost.node.freed_memory import FreedMemory
 from fingerpost.node.groups import GroupStatus
 from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
@@ -78,6 +79,7 @@ class AsyncNode:
         self._learning = Learning(self._watch.store, template, me=me, calculators=installed_calculators())
         self._connection: Connection | None = None
         self._awaited = Awaited()
+        self._freed = FreedMemory()
 
     @classmethod
     async def open(
@@ -237,6 +239,7 @@ class AsyncNode:
             learning=self._learning,
             now=self._clock.now(),
         )
+        self._freed.after(answer.evidence_digest, packets=answer.packets)
         return replace(answer, gathering=gathering)
 
     async def ask_table(self, columns: Mapping[str, object]) -> list[Answer]:
