@@ -77,8 +77,7 @@ class AsyncNode:
         me = node_id(engine.public_key)
         self._learning = Learning(self._watch.store, template, me=me, calculators=installed_calculators())
         self._connection: Connection | None = None
-        self._awaited = Awaited()
-        self._freed = FreedMemory()
+        self._awaited, self._freed = Awaited(), FreedMemory()
 
     @classmethod
     async def open(
