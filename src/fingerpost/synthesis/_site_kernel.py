@@ -134,10 +134,11 @@ def _unit_variance(
 
 def _sample(pool: Pool, count: int) -> NDArray[np.int64]:
     """Return rows to solve for, ascending: every judged packet, then own ones up to half, then others."""
-    judged = pool.judged
-    own = np.setdiff1d(pool.own_rows, judged).astype(np.int64)
+    judged, free = pool.judged, np.ones(len(pool.evidence), bool)
+    free[judged] = False
+    own = np.flatnonzero(free & pool.own).astype(np.int64)
     chosen = [judged, pool.sample(own, max(int(count * OWN_SHARE_MAX) - int(pool.own[judged].sum()), 0))]
-    others = np.setdiff1d(np.flatnonzero(~pool.own), judged).astype(np.int64)
+    others = np.flatnonzero(free & ~pool.own).astype(np.int64)
     chosen.append(pool.sample(others, max(count - sum(map(len, chosen)), 0)))
     return np.sort(np.concatenate(chosen))
 

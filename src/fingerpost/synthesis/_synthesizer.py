@@ -209,7 +209,7 @@ class Synthesizer:
     @cached_property
     def evidence_digest(self) -> str:
         """Which packets were used, in 64 hex digits."""
-        return hashlib.blake2s(self.evidence.packet_ids.tobytes()).hexdigest()
+        return hashlib.blake2s(np.ascontiguousarray(self.evidence.packet_ids).data).hexdigest()
 
     @cached_property
     def _action_pools(self) -> list[ActionPool]:

@@ -24,7 +24,7 @@ import numpy as np
 
 from fingerpost.errors import UsageError
 from fingerpost.synthesis.intervals import CORRELATION_USUAL
-from fingerpost.synthesis.kernel import drawn_rows, feature_distances, packet_weights
+from fingerpost.synthesis.kernel import feature_distances, packet_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -133,7 +133,7 @@ class Pool:
         """Return ``count`` of some rows, or all, as content alone picks them."""
         if len(rows) <= count:
             return rows
-        return rows[drawn_rows(self.evidence.subset(rows), self.weights[rows], count)]
+        return np.sort(rows[np.argsort(self.fitted.content[rows], kind="stable")[:count]])
 
     @cached_property
     def targets(self) -> NDArray[np.float64]:
