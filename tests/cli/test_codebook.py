@@ -97,3 +97,14 @@ def test_what_cannot_be_made_is_refused(fingerpost: Any, template_file: Path, ta
     )
     template_file.write_text(dotted, encoding="utf-8")
     assert fingerpost(*arguments, "--bits", 2, "-o", made).fails_with(4, "cannot be replaced", "as a table [cells]")
+
+
+def test_central_prototypes_need_not_be_rows_and_are_as_many(
+    fingerpost: Any, template_file: Path, table_file: Path, tmp_path: Path
+) -> None:
+    drawn, central = tmp_path / "drawn.toml", tmp_path / "central.toml"
+    for made, more in ((drawn, []), (central, ["--central"])):
+        assert fingerpost("template", "codebook", template_file, table_file, "--bits", 3, *more, "-o", made).status == 0
+    first, second = load_template(drawn), load_template(central)
+    assert len(second.prototypes()) == 8
+    assert first.prototypes() != second.prototypes()

@@ -60,7 +60,7 @@ def test_answers_come_from_the_counts_say_so_and_can_be_verified(
     fingerpost("keys", "new")
     assert fingerpost("emit", table, "--template", template, "--subject-column", "patient").status == 0
     answer = fingerpost("ask", "--set", "sky=grey", "--receipt", tmp_path / "r", "--json").document["answers"][0]
-    assert answer["calculator"] == "noisy-counts-1"
+    assert answer["calculator"] == "noisy-counts-2"
     assert "noisy-counts" in {warning["code"] for warning in answer["warnings"]}
     assert not answer["abstained"]
     assert answer["levels"][1]["probability"] > 0.8

@@ -30,7 +30,10 @@ _CELLS_HEADER = re.compile(r"\s*\[\s*cells\s*\]")
         "group_bits": "2 to the power of this is the number of groups",
     },
     errors=(TableError, TemplateError, RecordError, UsageError),
-    examples=("fingerpost template codebook ours.toml public.csv --bits 10 --group-bits 6 -o shared.toml",),
+    examples=(
+        "fingerpost template codebook ours.toml public.csv --bits 10 --group-bits 6 -o shared.toml",
+        "fingerpost template codebook ours.toml public.csv --bits 5 --central --public -o shared.toml",
+    ),
 )
 def codebook(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A template (TOML).")],
@@ -46,19 +49,25 @@ def codebook(
     public: Annotated[
         bool, typer.Option("--public", help="Say that the rows may be public although the template is about people.")
     ] = False,
+    central: Annotated[
+        bool,
+        typer.Option(
+            "--central", help="Put prototypes where rows lie close together: best for dp-aggregate, local-dp."
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output file if it exists.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Give a template a codebook: cells around prototypes, so that holders are about equally full.
 
     Prototypes are fingerprints of rows of TABLE and stand in the template for all to see: a fingerprint can be inverted
-    for the most part. Use rows that are public.
+    for the most part. Use rows that are public. A template without a codebook has cells that depend on no data at all.
     """
     import numpy as np
 
     from fingerpost.files import load_template, read_table, write_atomically
     from fingerpost.fingerprint import Fingerprinter
-    from fingerpost.fingerprint.codebook import make_codebook
+    from fingerpost.fingerprint.codebook import make_central_codebook, make_codebook
     from fingerpost.template import encode_table
 
     out = Output(as_json=json)
@@ -71,7 +80,8 @@ def codebook(
     encoded, problems = encode_table(template, read.columns, rows=read.rows)
     bad = {problem.row - 1 for problem in problems}
     fingerprints = Fingerprinter(template).fingerprints(np.delete(encoded, sorted(bad), axis=0))
-    prototypes = make_codebook(fingerprints, template, bits=bits)
+    make = make_central_codebook if central else make_codebook
+    prototypes = make(fingerprints, template, bits=bits)
     made = replace(template, cell_bits=bits, group_bits=group_bits, codebook=prototypes)
     text = _with_cells(file, made)
     write_atomically(output, text)

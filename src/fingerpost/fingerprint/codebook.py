@@ -16,6 +16,8 @@ from fingerpost.errors import UsageError
 from fingerpost.limits import CODEBOOK_BITS_MAX
 from fingerpost.template import Template
 
+CENTRAL_ROUNDS = 20
+
 Words = npt.NDArray[np.uint64]
 
 
@@ -39,6 +41,28 @@ def make_codebook(fingerprints: npt.NDArray[np.uint8], template: Template, *, bi
     drawn = sorted(different, key=lambda row: (hashlib.blake2s(row, key=template.space_id).digest(), row))[: 1 << bits]
     words = np.frombuffer(b"".join(drawn), np.uint64).reshape(1 << bits, -1)
     return b"".join(drawn[number] for number in _halved(words, np.arange(1 << bits)))
+
+
+def make_central_codebook(fingerprints: npt.NDArray[np.uint8], template: Template, *, bits: int) -> bytes:
+    """Return 2^``bits`` prototypes in the middle of where ``(n, bytes)`` public fingerprints lie close together.
+
+    Cells around them are less equally full than those of ``make_codebook``, and situations in one cell are more alike:
+    what counts by cell needs. Begins with what ``make_codebook`` draws; then each prototype becomes, bit by bit, the
+    majority of the fingerprints that are nearest to it, again and again (k-medians). Raises as ``make_codebook`` does.
+    """
+    prototypes = np.frombuffer(make_codebook(fingerprints, template, bits=bits), np.uint8).reshape(1 << bits, -1)
+    signs = 2.0 * np.unpackbits(fingerprints, axis=1) - 1
+    for _ in range(CENTRAL_ROUNDS):
+        nearest = (signs @ (2.0 * np.unpackbits(prototypes, axis=1) - 1).T).argmax(axis=1)
+        sums = np.zeros((1 << bits, signs.shape[1]))
+        np.add.at(sums, nearest, signs)
+        moved = np.where(
+            (np.bincount(nearest, minlength=1 << bits) > 0)[:, None], np.packbits(sums > 0, axis=1), prototypes
+        )
+        if len(np.unique(moved, axis=0)) < len(moved) or (moved == prototypes).all():
+            break
+        prototypes = moved
+    return make_codebook(prototypes, template, bits=bits)
 
 
 def _halved(words: Words, members: npt.NDArray[np.intp]) -> Iterator[int]:

@@ -34,7 +34,7 @@ from fingerpost.privacy.noise import CountNoise, Counts
 from fingerpost.template import CategoryOutcomeField, Template
 
 NONCE_SIZE_BYTES: Final = 16
-CONFIDENCE: Final = 255  # of every counts packet alike: one that varied would be a second release
+CONFIDENCE_OF_NOISES: Final = {1: 255, 2: 127}  # by how often noise was added; alike in all packets of a release
 _UNIT: Final = 1 << 32
 _INT32: Final = np.iinfo(np.int32)
 
@@ -118,10 +118,13 @@ def noisy_counts(counts: Counts, noise: CountNoise, *, epsilon: float = DP_RELEA
     return np.clip(noisy, _INT32.min, _INT32.max)
 
 
-def counts_bodies(template: Template, noisy: Counts, *, emitter: bytes, day: int, entropy: Entropy) -> Bodies:
+def counts_bodies(
+    template: Template, noisy: Counts, *, emitter: bytes, day: int, entropy: Entropy, noises: int = 1
+) -> Bodies:
     """Return the packet bodies of a noisy table: one for each cell, action and part, ordered by random nonces.
 
-    Nothing but ``noisy`` in them depends on records: all cells are there, and confidence is always the same.
+    Nothing but ``noisy`` in them depends on records: all cells are there, and confidence says only how often noise was
+    added to each entry, once, or twice for a sum of several nodes.
     """
     grid = grid_of(template)
     parts = []
@@ -139,7 +142,7 @@ def counts_bodies(template: Template, noisy: Counts, *, emitter: bytes, day: int
         )
         bodies["cell"] = np.repeat(np.arange(grid.cells), grid.actions)
         content = payloads(bodies, layout)
-        content["confidence"] = CONFIDENCE
+        content["confidence"] = CONFIDENCE_OF_NOISES[noises]
         content["action"] = np.tile(np.arange(grid.actions), grid.cells)
         content["first_level"] = part.start
         content["outcome"] = noisy[:, :, part.start : part.stop].reshape(-1, len(part))
@@ -159,7 +162,8 @@ def fits_grid(packets: Bodies, template: Template) -> npt.NDArray[np.bool_]:
         rows = np.flatnonzero(has_layout(packets, layout))
         content = payloads(packets[rows], layout)
         sound = (content["first_level"] == part.start) & (content["action"] < grid.actions)
-        sound &= (content["confidence"] == CONFIDENCE) & (packets["cell"][rows] < grid.cells)
+        sound &= np.isin(content["confidence"], list(CONFIDENCE_OF_NOISES.values()))
+        sound &= packets["cell"][rows] < grid.cells
         fits[rows] |= sound
     fits &= (packets["kind"] == Kind.COUNTS) & (packets["profile"] == Profile.DP_AGGREGATE)
     return fits

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
     from fingerpost.template import Template
 
+CERTAIN = 255  # the confidence of counts that had noise added once
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountsEvidence:
     """The counts packets of one template as columns, ordered by packet id; n packets.
 
-    ``counts`` (n, levels) is zero at levels that a packet does not count; ``counted`` says which it does.
+    ``counts`` (n, levels) is zero at levels that a packet does not count; ``counted`` says which it does. ``noises``
+    says how often noise was added to each count: a sum of several nodes has it twice.
     """
 
     packet_ids: NDArray[np.uint8]  # (n, 32)
@@ -36,6 +39,7 @@ class CountsEvidence:
     actions: NDArray[np.int64]
     counts: NDArray[np.int64]  # (n, levels)
     counted: NDArray[np.bool_]  # (n, levels)
+    noises: NDArray[np.int64]  # (n,)
 
     def __len__(self) -> int:
         return len(self.packet_ids)
@@ -50,7 +54,7 @@ class CountsEvidence:
         every_id = packet_ids(packets) if ids is None else ids
         levels, actions = level_count(template), 1 + (len(template.action.levels) if template.action else 0)
         counts, counted = np.zeros((len(packets), levels), np.int64), np.zeros((len(packets), levels), np.bool_)
-        action = np.zeros(len(packets), np.int64)
+        action, noises = np.zeros(len(packets), np.int64), np.ones(len(packets), np.int64)
         right = (packets["kind"] == Kind.COUNTS) & (packets["profile"] == Profile.DP_AGGREGATE)
         right &= packets["cell"] < (1 << template.cell_bits)
         for start in range(0, levels, COUNTS_ITEMS_MAX):
@@ -69,6 +73,7 @@ class CountsEvidence:
             counts[rows, start:stop] = content["outcome"]
             counted[rows, start:stop] = True
             action[rows] = content["action"]
+            noises[rows] = np.where(content["confidence"] == CERTAIN, 1, 2)
         rows = np.flatnonzero(counted.any(axis=1))
         order = order_of_bytes(every_id[rows])
         rows = rows[order[first_of_each(every_id[rows][order])]]
@@ -83,6 +88,7 @@ class CountsEvidence:
             actions=action[rows],
             counts=counts[rows],
             counted=counted[rows],
+            noises=noises[rows],
         )
 
     def subset(self, rows: NDArray[np.bool_]) -> CountsEvidence:
@@ -98,6 +104,7 @@ class CountsEvidence:
             actions=self.actions[rows],
             counts=self.counts[rows],
             counted=self.counted[rows],
+            noises=self.noises[rows],
         )
 
 

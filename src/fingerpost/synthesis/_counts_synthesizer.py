@@ -16,7 +16,7 @@ from fingerpost.template import CategoryOutcomeField, action_value
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CALCULATOR = "noisy-counts-1"
+CALCULATOR = "noisy-counts-2"
 NOISY = Notice(
     code="noisy-counts",
     text="this is estimated from counts with noise (dp-aggregate, epsilon 1 for each record and day); the interval "
@@ -37,7 +37,7 @@ class CountsSynthesizer(NoisySynthesizer[CountsEvidence]):
         variance = np.zeros_like(totals)
         part, weights = self.evidence.subset(rows), self._weights[rows][:, None]
         np.add.at(totals, part.cells, weights * part.counts)
-        np.add.at(variance, part.cells, weights**2 * part.counted)
+        np.add.at(variance, part.cells, weights**2 * part.noises[:, None] * part.counted)
         return Table(totals=totals, noise=laplace_variance(DP_RELEASE_EPSILON) * float(variance.max(initial=0.0)))
 
     def _rows_of(self, action: int) -> NDArray[np.bool_]:

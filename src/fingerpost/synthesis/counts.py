@@ -29,7 +29,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SCALES = (0.3, 0.1)  # of the median distance between cells; before them, all cells count alike
+SCALES = (0.3, 0.2, 0.1)  # of the median distance between cells; before them, all cells count alike
 PRIOR_RECORDS = 2.0
 SHARE_MIN = 1e-6
 

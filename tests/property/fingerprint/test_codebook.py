@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fingerpost.errors import TemplateError, UsageError
 from fingerpost.fingerprint import Fingerprinter, cell_of, group_of, hamming, likely_cells, probes
 from fingerpost.fingerprint import cells as cells_module
-from fingerpost.fingerprint.codebook import make_codebook
+from fingerpost.fingerprint.codebook import make_central_codebook, make_codebook
 from fingerpost.template import SCALE, Template, parse_template
 
 WIDTH = 10
@@ -153,3 +153,16 @@ def test_a_codebook_that_cannot_be_is_refused() -> None:
     with pytest.raises(UsageError) as counted:
         likely_cells(bytes(16), template, count=0)
     assert counted.value.code == "probe-argument"
+
+
+@pytest.mark.parametrize("bits", [2, 5])
+def test_central_prototypes_lie_closer_to_what_is_around_them_than_drawn_ones(bits: int) -> None:
+    public = public_fingerprints(0)
+    central = make_central_codebook(public, PLAIN, bits=bits)
+    assert make_central_codebook(public, PLAIN, bits=bits) == central
+
+    def reach(codebook: bytes) -> float:
+        return float(hamming(public, np.frombuffer(codebook, np.uint8).reshape(1 << bits, -1)).min(axis=1).mean())
+
+    assert reach(central) < reach(make_codebook(public, PLAIN, bits=bits))
+    assert len(replace(PLAIN, cell_bits=bits, codebook=central).prototypes()) == 1 << bits

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from fingerpost.errors import DaemonError, FingerpostError
 from fingerpost.lab.coordinator.processes import LOOK_SECONDS
 from fingerpost.lab.crash import count_copies, largest_difference
-from fingerpost.lab.exchange import SYNCHRONISE_TRIES
 from fingerpost.lab.heart import HOSPITALS, OUTCOME_COLUMN, columns_of, load_heart_template, load_patients
 from fingerpost.lab.hospital_process import HospitalProcesses
 from fingerpost.packet import Profile
@@ -101,15 +100,8 @@ class Hospitals:
     def synchronise(self, *, without: str = "") -> None:
         """Let every node fetch what it lacks."""
         for name, node in self.nodes.items():
-            if name == without:
-                continue
-            for left in reversed(range(SYNCHRONISE_TRIES)):
-                try:
-                    node.synchronise()
-                    break
-                except FingerpostError:
-                    if not left:
-                        raise
+            if name != without:
+                node.synchronise()
 
     def ask_all(self, *, without: str = "") -> dict[str, tuple[Answer, float]]:
         """Let every node ask the same; return answers and seconds."""
