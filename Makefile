@@ -25,7 +25,7 @@ export QUICK
 export PYTHONPATH :=
 export PYTHONUTF8 := 1
 
-.PHONY: help demo test lint types floors vectors format bench accuracy network robustness routing-scale sim-long privacy docs lock clean
+.PHONY: help demo test lint types floors vectors format bench bench-report bench-check accuracy network robustness routing-scale sim-long privacy lab docs lock clean
 
 help:  ## list these tasks
 	@sed -nE 's/^([a-z][a-z-]*):[^#]*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r task does; do \
@@ -60,6 +60,12 @@ format: $(VENV)/.ready  ## format the code and fix what can be fixed by itself
 bench: $(VENV)/.ready  ## measure speed and write bench/results/bench.json (QUICK=1: short form)
 	@for script in $(call scripts_of,bench); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
 
+bench-report: $(VENV)/.ready  ## write docs/reference/figures.md from the figures in bench/results
+	@$(BIN)/python -m bench.report $(ARGS)
+
+bench-check: $(VENV)/.ready  ## count instructions of hot paths and compare with what they were (needs valgrind)
+	@$(BIN)/python -m bench.check $(ARGS)
+
 accuracy: $(VENV)/.ready  ## measure accuracy and calibration and write bench/results/accuracy.json (QUICK=1: short form)
 	@for script in $(call scripts_of,accuracy); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
 
@@ -74,6 +80,9 @@ sim-long: $(VENV)/.ready  ## simulate thousands of networks and write bench/resu
 
 robustness: $(VENV)/.ready  ## measure answers under attack, under drift and beside own data (QUICK=1: short form; ARGS="--data FOLDER")
 	@for script in $(call scripts_of,robustness); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
+
+lab: $(VENV)/.ready  ## run the suites and the coordinator experiment, and write bench/results/lab.json (QUICK=1: short form)
+	@for script in $(call scripts_of,lab); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
 
 network: $(VENV)/.ready  ## measure real processes on loopback and write bench/results/network.json (QUICK=1: short form)
 	@for script in $(call scripts_of,network); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done

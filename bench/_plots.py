@@ -1,6 +1,8 @@
-"""How all pictures of measurements look, and where they go: ``bench/results``."""
+"""How all pictures of measurements look, and where they go: ``bench/results`` unless another folder is named."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import matplotlib as mpl
 
@@ -31,8 +33,8 @@ mpl.rcParams.update(
 )
 
 
-def save(chart: Chart, name: str) -> None:
+def save(chart: Chart, name: str, *, folder: Path = RESULTS) -> None:
     """Write a picture and forget it."""
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    chart.savefig(RESULTS / name)
+    folder.mkdir(parents=True, exist_ok=True)
+    chart.savefig(folder / name)
     plt.close(chart)

@@ -150,8 +150,65 @@ class World:
 
     def score(self, evidence: Evidence, rows: np.ndarray, *, level: int | None = None) -> float:
         """Return the accuracy on rows held out (of one ``level``), or for numbers the share of variance explained."""
-        found, happened = self.predict(evidence, rows), data.load(self.name).outcomes[self.test]
+        found, happened = self.predict(evidence, rows), self.happened
         if not self.levels:
             return 1 - float(((found[:, 0] - happened) ** 2).mean() / happened.var())
         right = found.argmax(axis=1) == happened
         return float((right if level is None else right[happened == level]).mean())
+
+    @property
+    def happened(self) -> np.ndarray:
+        """What happened in the rows held out."""
+        outcomes: np.ndarray = data.load(self.name).outcomes[self.test]
+        return outcomes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One attack on one split of one set by a share of liars; a ``kind`` is an attack, with ``_dir01`` on skewed data.
+
+    Liars that mimic meet an asker that has outcomes of half of the levels only.
+    """
+
+    name: str
+    kind: str
+    percent: int
+    seed: int
+
+    @property
+    def attack(self) -> str:
+        """What liars do."""
+        return self.kind.partition("_")[0]
+
+    @property
+    def skew(self) -> str:
+        """How rows are dealt: evenly, or ``dir01``."""
+        return self.kind.partition("_")[2]
+
+    @property
+    def place(self) -> str:
+        """Which world it happens in: ``iid``, ``dir01`` or ``mimic``."""
+        return "mimic" if self.attack == "mimic" else self.skew or "iid"
+
+    @property
+    def label(self) -> str:
+        """How names of figures end."""
+        return f"{self.name}_{self.attack}_{self.percent}{self.skew and '_' + self.skew}"
+
+    @property
+    def place_label(self) -> str:
+        """How names of figures end that are not about an attack."""
+        return f"{self.name}{self.skew and '_' + self.skew}"
+
+    @property
+    def key(self) -> str:
+        """Its name in a journal."""
+        return f"{self.label}_{self.seed}"
+
+    def world(self, known: dict[str, World]) -> World:
+        """Return the world that it happens in, one of those ``known`` for this seed or a new one."""
+        if self.place not in known:
+            known[self.place] = World(self.name, self.seed, dirichlet=0.1 if self.skew else None)
+            if self.attack == "mimic":
+                known[self.place].keep_half_of_the_levels()
+        return known[self.place]

@@ -1,11 +1,11 @@
 """A node that starts on a store of a million packets: how long until it answers, and how much memory it then has.
 
 Prints ``restart_1e6_seconds``: wall time from starting the process until the first answer is there (imports, opening
-and checking the store, reading the packets, the index, the election of nodes, the fit, the answer), and
-``private_mb_1e6``: megabytes of memory that then belong to the process alone (``/proc/PID/smaps_rollup``), which leaves
-out the pages of the store's file, mapped and shared with the system's cache. The store is written just before, so that
-it is in that cache, as after a restart of the process, not of the machine. The node has a thousand outcomes of its own;
-the others are of a hundred nodes.
+and checking the store, reading the packets, what was elected before, the fit, the answer). Beside it are
+``first_start_1e6_seconds``, the same for the first process on this store, which has to elect, and ``private_mb_1e6``:
+megabytes that belong to the process alone after that answer (``/proc/PID/smaps``), the pages of the store's mapped file
+aside. The store is written just before, so that it is in the system's cache, as after a restart of the process, not of
+the machine. The node has a thousand outcomes of its own; the others are of a hundred nodes.
 """
 
 from __future__ import annotations
@@ -24,23 +24,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from bench._figures import Figure, is_quick, median_figure, write_figures
-from bench._packets import clustered_prints
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from fingerpost.packet import Signer
-    from fingerpost.template import Template
+from bench._home import OWN, PACKETS, SEED, build_home
 
 TARGET = "bench"
-SEED = 0
-PACKETS, NODES, OWN = 1_000_000, 100, 1_000
-BLOCK_PACKETS = 65_536
 SITUATION = {"x": 0.5, "y": -0.5}
 
 
@@ -58,11 +46,13 @@ def main() -> None:
         home = options.home or Path(folder) / "home"
         if not home.exists():
             build_home(home, packets=options.packets)
+        first = start(home)
         runs = [start(home) for _ in range(3 if is_quick() else 5)]
     detail = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
     figures: list[Figure] = [
         median_figure("restart_1e6_seconds", [run["seconds"] for run in runs], unit="s", detail=detail),
         median_figure("private_mb_1e6", [run["private_mb"] for run in runs], unit="MB", detail=detail),
+        Figure(name="first_start_1e6_seconds", value=first["seconds"], unit="s", detail=first),
     ]
     write_figures(TARGET, figures, seeds=[SEED])
 
@@ -95,7 +85,7 @@ def answer_once(home: Path) -> None:
         first = time.perf_counter()
         if answer.packets < OWN:
             raise RuntimeError("the answer does not rest on the packets of the store")
-        private, peak = private_mb(), peak_mb()
+        private, peak = private_mb(home), peak_mb()
         node.ask({"x": -1.0, "y": 0.25})
         second = time.perf_counter()
     found = {"import_seconds": imported - began, "open_seconds": opened - imported, "ask_seconds": first - opened}
@@ -103,10 +93,15 @@ def answer_once(home: Path) -> None:
     print(json.dumps(found | {"packets": answer.packets, "nodes": answer.node_count}), flush=True)
 
 
-def private_mb() -> float:
-    """Return the private memory of this process in megabytes of 10^6 bytes."""
-    text = Path("/proc/self/smaps_rollup").read_text(encoding="ascii")
-    return sum(int(kilobytes) for kilobytes in re.findall(r"^Private_\w+:\s+(\d+) kB$", text, re.MULTILINE)) * 1.024e-3
+def private_mb(home: Path) -> float:
+    """Return the private memory of this process in megabytes of 10^6 bytes, mapped files of ``home`` aside."""
+    kilobytes, counts = 0, True
+    for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            counts = not line.partition("/")[1] or Path("/" + line.partition("/")[2]).parent != home.resolve() / "store"
+        elif counts and line.startswith("Private_"):
+            kilobytes += int(line.split()[1])
+    return kilobytes * 1.024e-3
 
 
 def peak_mb() -> float:
@@ -114,72 +109,6 @@ def peak_mb() -> float:
     text = Path("/proc/self/status").read_text(encoding="ascii")
     found = re.search(r"^VmHWM:\s+(\d+) kB$", text, re.MULTILINE)
     return int(found.group(1)) * 1.024e-3 if found else 0.0
-
-
-def build_home(home: Path, *, packets: int) -> None:
-    """Write a template, an identity and a store of ``packets`` into a new home."""
-    from fingerpost.node.home import Home
-    from fingerpost.node.opening import open_signer, open_store
-    from fingerpost.packet import Signer
-    from fingerpost.system import SystemClock, SystemEntropy
-    from fingerpost.template import infer_template
-
-    generator = np.random.default_rng(SEED)
-    columns: dict[str, Any] = {
-        "x": generator.normal(size=200).round(3),
-        "y": generator.normal(size=200).round(3),
-        "outcome": ["yes", "no"] * 100,
-    }
-    template = infer_template(columns, outcome="outcome", name="restart", data_class="non_personal").template
-    home.mkdir(parents=True)
-    (home / "template.toml").write_bytes(template.canonical)
-    now = SystemClock().now()
-    own = open_signer(Home(home).root, entropy=SystemEntropy(), now=now)
-    store = open_store(home, template=template)
-    try:
-        day = int(now // 86_400)
-        keep(store, template, own, OWN, seed=SEED, day=day)
-        others = np.array_split(np.arange(packets - OWN), NODES)
-        for number, rows in enumerate(others, 1):
-            keep(store, template, Signer(generator.bytes(32)), len(rows), seed=SEED + number, day=day)
-    finally:
-        store.close()
-
-
-def keep(store: Any, template: Template, signer: Signer, count: int, *, seed: int, day: int) -> None:
-    """Put packets of one node into a store."""
-    for start in range(0, count, BLOCK_PACKETS):
-        store.add(packets_of(template, signer, min(BLOCK_PACKETS, count - start), seed=seed + start, day=day), day=day)
-
-
-def packets_of(template: Template, signer: Signer, count: int, *, seed: int, day: int) -> NDArray[np.void]:
-    """Return signed packets of one node; their outcome follows from the fingerprint, more often than not."""
-    from fingerpost.limits import BATCH_PACKETS_MAX
-    from fingerpost.packet import PACKET_DTYPE, Kind, Profile, blank_bodies, payloads, sign_bodies
-
-    generator = np.random.default_rng([SEED, seed])
-    prints = clustered_prints(count, bits=template.fingerprint_bits, seed=seed)
-    layout = template.observation_layout()
-    bodies = blank_bodies(
-        count,
-        kind=Kind.OBSERVATION,
-        profile=Profile.OPEN,
-        epoch=day,
-        ttl_days=template.ttl_days,
-        template_id=template.template_id,
-        emitter=signer.public_key,
-        layout=layout,
-    )
-    bodies["nonce"] = generator.integers(0, 256, (count, 16), dtype=np.uint8)
-    content = payloads(bodies, layout)
-    content["fingerprint"] = prints
-    ones = np.bitwise_count(prints[:, :4]).sum(axis=1) + generator.integers(0, 8, count)
-    content["outcome"] = 1 + (ones > 19)
-    packets = np.zeros(count, PACKET_DTYPE)
-    for start in range(0, count, BATCH_PACKETS_MAX):
-        part = slice(start, start + BATCH_PACKETS_MAX)
-        packets[part] = sign_bodies(bodies[part], signer)
-    return packets
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from fingerpost.carrier._flight import open_flight_carrier
 from fingerpost.carrier._grpc import open_grpc_carrier
 from fingerpost.carrier._nats import NatsCarrier, open_nats_carrier
 from fingerpost.carrier._zeromq import open_zeromq
-from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions, Peer
+from fingerpost.carrier.base import Address, Carrier, CarrierCounts, CarrierOptions, Peer
 from fingerpost.carrier.nats_servers import NatsServers
 from fingerpost.errors import NetworkError
 from fingerpost.testing.carrier_kit import check_carrier
@@ -163,3 +163,48 @@ def test_a_peer_that_moved_gets_its_frames_as_soon_as_it_calls(open_carrier) -> 
         )
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("open_carrier", [open_zeromq, open_grpc_carrier, open_flight_carrier, open_nats_carrier])
+def test_frames_of_two_nodes_that_call_each_other_at_once_all_arrive(open_carrier) -> None:
+    frames = [f"frame {number}".encode() for number in range(3)]
+
+    async def open_pair(turn: int, servers: list[str]) -> list[Carrier]:
+        settings = {"servers": servers} if servers else {}
+        return [
+            await open_carrier(
+                CarrierOptions(
+                    identity=NumberedIdentity(number),
+                    network_id="at-once",
+                    listen="127.0.0.1:0",
+                    admits=lambda _key: True,
+                    settings=settings,
+                )
+            )
+            for number in (2 * turn + 1, 2 * turn + 2)
+        ]
+
+    async def once(turn: int, servers: list[str]) -> None:
+        pair = await open_pair(turn, servers)
+        peers = [
+            Peer(public_key=NumberedIdentity(2 * turn + place + 1).public_key, address=carrier.address)
+            for place, carrier in enumerate(pair)
+        ]
+        try:
+            async with asyncio.timeout(30):
+                for frame in frames:
+                    await asyncio.gather(pair[0].send(frame, to=peers[1]), pair[1].send(frame, to=peers[0]))
+                for carrier in pair:
+                    assert sorted([(await carrier.receive()).frame for _ in frames]) == frames
+        finally:
+            await asyncio.gather(*(carrier.close() for carrier in pair))
+
+    async def main(servers: list[str]) -> None:
+        for turn in range(12):
+            await once(turn, servers)
+
+    if open_carrier is open_nats_carrier:
+        with NatsServers() as started:
+            asyncio.run(main(list(started.urls)))
+    else:
+        asyncio.run(main([]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -66,6 +67,11 @@ async def directories() -> AsyncIterator[Directories]:
 
 async def finds(directory: OpendhtDirectory, *records: HolderRecord) -> bool:
     return set(await directory.find(REGION)) == set(records)
+
+
+async def meets(directory: OpendhtDirectory, other: OpendhtDirectory) -> bool:
+    await directory.find(REGION)
+    return other.endpoint in directory.nodes_met
 
 
 async def eventually(happened: Callable[[], Awaitable[bool]]) -> bool:
@@ -285,6 +291,25 @@ def test_a_flood_of_valid_records_does_not_displace_holders_known_before() -> No
     asyncio.run(scenario())
 
 
+def test_nodes_that_are_gone_do_not_keep_one_from_those_that_are_there() -> None:
+    async def scenario() -> None:
+        async with directories() as network:
+            one, other = await network.open(), await network.open()
+            await other.announce(REGION, record(2))
+            silent = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(4)]
+            try:
+                for each in silent:
+                    each.bind(("127.0.0.1", 0))
+                gone = [f"127.0.0.1:{each.getsockname()[1]}" for each in silent]
+                newcomer = await network.open(bootstrap=[*gone, one.endpoint])
+                assert await finds(newcomer, record(2))
+            finally:
+                for each in silent:
+                    each.close()
+
+    asyncio.run(scenario())
+
+
 def test_nodes_met_before_lead_back_into_the_network(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with directories() as network:
@@ -296,6 +321,7 @@ def test_nodes_met_before_lead_back_into_the_network(tmp_path: Path) -> None:
             )
             third = await open_directory(options)
             assert await eventually(lambda: finds(third, record(2)))
+            assert await eventually(lambda: meets(third, other))
             await third.close()
             await one.close()
             again = await open_directory(replace(options, settings={}))

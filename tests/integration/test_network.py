@@ -243,12 +243,36 @@ def test_a_node_opens_although_its_directory_is_out_of_reach_and_announces_itsel
     asyncio.run(main())
 
 
+def test_a_node_whose_directory_fails_in_whatever_way_counts_that_and_is_announced_again(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(connection, "ANNOUNCE_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "ANNOUNCE_SECONDS", 0.05)
+    template = tmp_path / "template.toml"
+    template.write_text(TEMPLATE, encoding="utf-8")
+
+    async def main() -> None:
+        network = LateNetwork()
+        network.is_reachable = True
+        async with await AsyncNode.open(template, network=network) as node:
+            network.failure = ValueError("a record that the directory does not like")
+            async with asyncio.timeout(SECONDS_MAX):
+                while (await node.status()).refused["directory"].get("announce-failed", 0) < 2:
+                    await asyncio.sleep(0.01)
+                network.failure = None
+                network.announced.clear()
+                while node.public_key not in network.announced:
+                    await asyncio.sleep(0.01)
+            assert (await node.status()).refused["directory"]["announce-failed"] >= 2
+
+    asyncio.run(main())
+
+
 class LateNetwork(MemoryNetwork):
     """A network whose directory takes no record until ``is_reachable``."""
 
     def __init__(self) -> None:
         super().__init__()
         self.is_reachable = False
+        self.failure: Exception | None = None
         self.announced: set[PublicKey] = set()
         self.changed = asyncio.Event()
 
@@ -265,6 +289,8 @@ class LateDirectory:
     async def announce(self, region: Region, record: HolderRecord) -> None:
         if not self.network.is_reachable:
             raise NetworkError("directory-unreachable", "nobody there")
+        if self.network.failure is not None:
+            raise self.network.failure
         await self.inner.announce(region, record)
         self.network.announced.add(record.public_key)
         self.network.changed.set()

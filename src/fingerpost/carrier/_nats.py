@@ -24,6 +24,7 @@ from collections.abc import Callable
 
 from nats.aio.msg import Msg
 
+from fingerpost.carrier._nats_answers import Answers
 from fingerpost.carrier._nats_channel import Kind, ListenerKeys, OpenerKeys, SealedChannel
 from fingerpost.carrier._nats_session import Session
 from fingerpost.carrier.base import Address, CarrierOptions, Peer
@@ -111,8 +112,8 @@ class NatsCarrier(LinkCarrier):
             self._counts.refuse("channel-key")
             raise unreachable(peer, "its channel key is none")
         here = f"{self._instance}.{secrets.token_hex(16)}"
-        answers: asyncio.Queue[tuple[bytes | None, str]] = asyncio.Queue(4)
-        self._handlers[here] = lambda message, there: None if answers.full() else answers.put_nowait((message, there))
+        answers = Answers()
+        self._handlers[here] = answers.put
         try:
             await self._publish(self._inbox_of(peer.public_key), opening, here)
             message, there = await self._answer(answers)
@@ -125,7 +126,7 @@ class NatsCarrier(LinkCarrier):
         except BaseException:
             del self._handlers[here]
             raise
-        return self._link_up(Link(peer.public_key, address=address), channel, here=here, there=there)
+        return self._link_up(Link(peer.public_key, address=address), channel, answers, here=here, there=there)
 
     async def _prove(
         self,
@@ -133,7 +134,7 @@ class NatsCarrier(LinkCarrier):
         there: str,
         here: str,
         channel: SealedChannel,
-        answers: asyncio.Queue[tuple[bytes | None, str]],
+        answers: Answers,
         keys: tuple[bytes, bytes, bytes],
     ) -> None:
         proof = make_proof(self._options.identity, self._binding("opener", *keys))
@@ -147,7 +148,7 @@ class NatsCarrier(LinkCarrier):
             self._counts.refuse("welcome-signature")
             raise unreachable(peer, "another node answers there")
 
-    async def _answer(self, answers: asyncio.Queue[tuple[bytes | None, str]]) -> tuple[bytes, str]:
+    async def _answer(self, answers: Answers) -> tuple[bytes, str]:
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
             message, there = await answers.get()
         if message is None or not there:
@@ -168,14 +169,14 @@ class NatsCarrier(LinkCarrier):
             return
         channel, opener, fresh = answered
         here = f"{self._instance}.{secrets.token_hex(16)}"
-        hello: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._handlers[here] = lambda message, _there: None if hello.done() else hello.set_result(message or b"")
+        answers = Answers()
+        self._handlers[here] = answers.put
         peer: PublicKey | None = None
         try:
             async with asyncio.timeout(HELLO_SECONDS_MAX) as patience:
                 self._wait_in_line(here, patience)
                 await self._publish(there, fresh + channel.seal(Kind.CHALLENGE), here)
-                opened = channel.open(await hello)
+                opened = channel.open((await answers.get())[0] or b"")
                 keys = opener, self._keys.public, fresh
                 if isinstance(opened, tuple) and opened[0] == Kind.HELLO:
                     peer = check_proof(opened[1], self._binding("opener", *keys))
@@ -197,7 +198,7 @@ class NatsCarrier(LinkCarrier):
                 del self._handlers[here]
         if peer is not None:
             link = Link(peer, admitted_at=asyncio.get_running_loop().time())
-            self._link_up(link, channel, here=here, there=there)
+            self._link_up(link, channel, answers, here=here, there=there)
 
     def _wait_in_line(self, here: str, patience: asyncio.Timeout) -> None:
         if len(self._hellos) >= PENDING_HELLOS_MAX:
@@ -205,14 +206,23 @@ class NatsCarrier(LinkCarrier):
             end_oldest(self._hellos)
         self._hellos[here] = patience
 
-    def _link_up(self, link: Link, channel: SealedChannel, *, here: str, there: str) -> Link:
-        """Start to move frames; at once, so that no message comes between."""
+    def _link_up(self, link: Link, channel: SealedChannel, answers: Answers, *, here: str, there: str) -> Link:
+        """Start to move frames, those first that came while the handshake ended; no message may come between."""
 
         async def publish(message: bytes) -> None:
             await self._publish(there, message, here)
 
         session = Session(channel, publish, self._counts, link.end)
-        self._handlers[here] = lambda message, _there: link.end() if message is None else session.handle(message)
+
+        def handle(message: bytes | None, _there: str) -> None:
+            if message is None:
+                link.end()
+            else:
+                session.handle(message)
+
+        self._handlers[here] = handle
+        for waiting in answers.rest():
+            handle(*waiting)
         self._start(self._run_session(link, session, here))
         return link
 

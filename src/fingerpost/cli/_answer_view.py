@@ -142,7 +142,7 @@ def _print_evidence(out: Output, answer: Answer) -> None:
         ("rests on", f"{count_text(answer.packets, 'packet')}{records} of {nodes}"),
         ("worth", f"{answer.effective_sample_size:.1f} independent records (effective sample size)"),
     ]
-    if answer.election is not None and answer.election.hired + answer.election.refused + answer.election.unknown:
+    if answer.election is not None and _others(answer.election):
         facts.append(("other nodes", _election_text(answer.election)))
     out.facts(facts)
     if len(answer.nodes) < 2:
@@ -183,12 +183,17 @@ def calculator_forecast(answer: Answer, share: CalculatorShare) -> str:
     return f"{answer.levels[place].level} ({share.probabilities[place]:.0%})"
 
 
+def _others(election: Election) -> int:
+    return election.hired + election.tried + election.refused + election.unknown
+
+
 def _election_text(election: Election) -> str:
-    found = f"{election.hired:,} hired, {election.refused:,} refused, {election.unknown:,} unknown"
+    found = f"{election.hired:,} hired, {election.tried:,} tried, {election.refused:,} refused, "
+    found += f"{election.unknown:,} unknown"
     rule = (
         f"by {count_text(election.own_packets, 'outcome')} of this node" if election.anchored else "by agreement only"
     )
-    return f"{found} ({rule}{'; the unknown take part' if election.unvetted and election.unknown else ''})"
+    return f"{found} ({rule}{'; the unknown take part' if election.unvetted and not election.anchored else ''})"
 
 
 def _print_actions(out: Output, actions: Sequence[ActionEstimate]) -> None:

@@ -17,10 +17,12 @@ from fingerpost.cli import (
     emit,
     forget,
     keys,
+    lab,
     node,
     packet,
     peers,
     privacy,
+    privacy_audit,
     sim,
     store,
     template,
@@ -118,8 +120,9 @@ _peers.command("explain")(peers.explain)
 _peers.command("graph")(peers.graph)
 app.add_typer(_peers, name="peers")
 
-_privacy = new_group("See what was released under differential privacy, and what is left to spend.")
+_privacy = new_group("See what was released, what is left to spend, and what would leak.")
 _privacy.command("budget")(privacy.budget)
+_privacy.command("audit")(privacy_audit.audit)
 app.add_typer(_privacy, name="privacy")
 
 _packet = new_group("Show and verify packets in a file.")
@@ -137,3 +140,7 @@ app.add_typer(_store, name="store")
 _sim = new_group("Simulate whole networks from a seed, and check what must always hold.")
 _sim.command("run")(sim.run)
 app.add_typer(_sim, name="sim")
+
+_lab = new_group("Run the benchmark suites on public data sets.")
+_lab.command("run")(lab.run)
+app.add_typer(_lab, name="lab")

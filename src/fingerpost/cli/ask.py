@@ -95,8 +95,8 @@ OutputOption = Annotated[
         "abstained, reason and warnings (code, text), query, conditions, day, settings, calculation (asker, "
         "confirmations, regret_nats, calculators: name, standing, weight, awake, probabilities, mean, deviation; null "
         "without packets), gathering (mode, holders_asked, holders_answered, attested, complete), election (rule, "
-        "anchored, alpha, own_packets, hired, refused, unknown, unvetted, nodes: node_id, finding, log_evidence, "
-        "needed, familiar, packets, round), explanation, calculator, version; every low and high "
+        "anchored, alpha, own_packets, hired, tried, refused, unknown, unvetted, nodes: node_id, finding, "
+        "log_evidence, needed, familiar, packets, round), explanation, calculator, version; every low and high "
         "bounds a 90 % interval",
         "rows": "the row of the table (from 1) behind each answer; null without --csv",
         "skipped": "rows left out because they do not fit the template",

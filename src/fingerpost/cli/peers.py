@@ -19,9 +19,10 @@ _HEAD = {
     "anchored": "whether outcomes of this node decided",
     "alpha": "bound of the false discovery rate of an anchored rule",
     "hired": "other nodes that were hired",
-    "refused": "other nodes that were refused",
+    "tried": "other nodes that are used on trial: their claims are likelier than luck, but this is not yet proven",
+    "refused": "other nodes that were refused, or were hired and dismissed",
     "unknown": "other nodes about which nothing can be said",
-    "unvetted": "whether packets of unknown nodes are used",
+    "unvetted": "whether packets of nodes are used that were not hired",
 }
 _RULES = {
     "dependence": "do its claims depend on the situation?",
@@ -35,7 +36,7 @@ NODES_SHOWN_MAX = 20
     json_keys=_HEAD
     | {
         "node_id": "64 hex digits",
-        "finding": "own, hired, refused or unknown",
+        "finding": "own, hired, tried, refused or unknown",
         "packets": "packets of that node",
         "familiar": "those in situations like some that this node knows",
         "log_evidence": "natural logarithm of its e-value",
@@ -117,7 +118,7 @@ def graph(
     if json:
         out.document(document)
         return
-    out.line(f"{document['hired']:,} hired, {document['refused']:,} refused, {document['unknown']:,} unknown")
+    out.line(", ".join(f"{document[word]:,} {word}" for word in ("hired", "tried", "refused", "unknown")))
     out.line(f"asked: {_RULES[document['rule']]}")
     out.line()
     columns = [Column(title="node"), Column(title="finding"), Column(title="packets", align="right")]

@@ -84,6 +84,11 @@ class OpendhtDirectory:
         """Return how often the process has been replaced."""
         return self._supervisor.restarts
 
+    @property
+    def nodes_met(self) -> tuple[str, ...]:
+        """Return hosts and ports of nodes that answered look-ups: ways back into the network, the last one last."""
+        return tuple(join_host(*node) for node in self._nodes)
+
     async def open(self) -> None:
         """Start the process. Raises ``NetworkError`` (``directory-unavailable``)."""
         await self._supervisor.open()

@@ -25,6 +25,7 @@ from typing import Any
 
 import msgspec
 
+from fingerpost.directory._opendht_meeting import Meeting
 from fingerpost.directory._opendht_wire import (
     Announce,
     Find,
@@ -44,10 +45,9 @@ from fingerpost.errors import FingerpostError
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import RECORD_SIZE_BYTES_MAX
 
-SETTLE_SECONDS = 1.0  # a newcomer's first operation right after joining has taken 7 seconds and more
-PUT_SECONDS_MAX = 5.0
+PUT_SECONDS_MAX = 4.0
 PUT_AGAIN_SECONDS = 2.0  # after a put that no other node took: this one is alone for now
-FIND_SECONDS_MAX = 4.0
+FIND_SECONDS_MAX = 4.0  # the wait for somebody to be met included
 QUIET_SECONDS = 0.25  # after values have come, how long to wait for more: nodes that died answer nothing
 LONE_TRIES = 3
 LONE_PAUSE_SECONDS = 0.25
@@ -135,9 +135,7 @@ class DhtNode:
         _RUNNERS.append(self._dht)
         v4, v6 = ("", start.bind) if ":" in start.bind else (start.bind, "")
         self._dht.run(port=self.port, ipv4=v4, ipv6=v6, config=config)
-        for host, port in start.bootstrap:
-            self._dht.bootstrap(host, str(port))
-        self._settled = self._loop.create_task(asyncio.sleep(SETTLE_SECONDS if start.bootstrap else 0.0))
+        self._meeting = Meeting(self._dht, start.bootstrap, bind=start.bind)
         self._again = self._loop.create_task(self._put_again())
 
     async def announce(self, request: Announce) -> None:
@@ -151,7 +149,7 @@ class DhtNode:
         place = request.region_key, request.holder
         self._records.pop(place, None)
         self._kept_for_later.discard(place)
-        await self._settled
+        await self._meeting.settled()
         async with self._locks.setdefault(place, asyncio.Lock()):
             value = self._values.pop(place, None)
             if value is not None and place not in self._records:
@@ -160,7 +158,8 @@ class DhtNode:
 
     async def find(self, request: Find) -> Reply:
         """Read a region, until every node answered, or no more values come for a short time, or time is over."""
-        await self._settled
+        deadline = self._loop.time() + FIND_SECONDS_MAX
+        await self._meeting.settled()
         region = Region(template_id=TemplateId(request.template_id), depth=request.depth, prefix=request.prefix)
         reading = RegionReading(
             region,
@@ -171,7 +170,6 @@ class DhtNode:
             verified=self._verified,
         )
         key = self._key(region.key(request.network_id))
-        deadline = self._loop.time() + FIND_SECONDS_MAX
         for tries_left in reversed(range(LONE_TRIES)):
             stream, taken = await self._stream(key, reading, deadline)
             if stream.done is not False or taken or not tries_left:
@@ -187,6 +185,7 @@ class DhtNode:
     async def close(self) -> bool:
         """Leave the network; return whether nothing is under way any more, so that the threads could be joined."""
         self._again.cancel()
+        self._meeting.close()
         deadline = self._loop.time() + CLOSE_SECONDS_MAX
         while self._under_way:
             if self._loop.time() > deadline:
@@ -197,6 +196,8 @@ class DhtNode:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS_MAX):
                 await left.wait()
+        if self._meeting.is_under_way:  # a node that does not answer is waited for so long
+            return False
         await asyncio.sleep(0.1)
         self._dht.join()
         return True
@@ -231,7 +232,7 @@ class DhtNode:
         self._dht.get(key, stream.on_value, on_done)
 
     async def _publish(self, place: tuple[bytes, bytes]) -> None:
-        await self._settled
+        await self._meeting.settled()
         async with self._locks.setdefault(place, asyncio.Lock()):
             record = self._records.get(place)
             if record is None:

@@ -22,6 +22,7 @@ class View:
 
     evidence: Evidence
     names: list[bytes]  # of all nodes, in the evidence's order
+    places: dict[bytes, int]  # of nodes among ``names``
     peers: list[bytes]
     packets: NDArray[np.int64]  # (V,)
     packet_ids: list[bytes]
@@ -39,6 +40,7 @@ class View:
         return cls(
             evidence=evidence,
             names=names,
+            places={name: number for number, name in enumerate(names)},
             peers=[name for name in names if name != asker],
             packets=np.bincount(evidence.node_index, minlength=len(names)),
             packet_ids=[one.tobytes() for one in evidence.packet_ids],
@@ -53,7 +55,19 @@ class View:
         chosen = np.array([name in wanted for name in self.names], bool)
         return np.flatnonzero(chosen[self.evidence.node_index]) if len(chosen) else np.zeros(0, np.int64)
 
+    def rows_told_by(self, name: bytes) -> NDArray[np.int64]:
+        """Return the rows of one peer, in the order in which they are read."""
+        node = self.places[name]
+        first, end = np.searchsorted(self.peer_nodes, [node, node + 1])
+        return self.peer_rows[first:end]
+
     def new_rows(self, known: AbstractSet[bytes]) -> NDArray[np.int64]:
         """Return places in ``peer_rows`` of the packets that are not ``known``."""
         fresh = np.array([one not in known for one in self.packet_ids], bool)
         return np.flatnonzero(fresh[self.peer_rows])
+
+    def are_in(self, known: AbstractSet[bytes], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of ``rows`` have packet ids that are ``known``."""
+        if not known:
+            return np.zeros(len(rows), bool)
+        return np.array([self.packet_ids[row] in known for row in rows.tolist()], bool)

@@ -62,15 +62,28 @@ def sight_of(
     probabilities: NDArray[np.float64], familiar: NDArray[np.bool_], *, usual: NDArray[np.float64], null: Null
 ) -> Sight:
     """Return the probabilities (k, C) of a model as what it expects to be told."""
-    mixed, at_home = _mixed(probabilities), _mixed(usual[None])
+    expected, at_home = mixed(probabilities), mixed(usual[None])
     if null == "dependence":
-        return Sight(expected=mixed, halves=None, familiar=familiar, usual=at_home[0])
+        return Sight(expected=expected, halves=None, familiar=familiar, usual=at_home[0])
     return Sight(
-        expected=_told_by(mixed, TRUE_SHARE),
-        halves=_told_by(mixed, HALF_SHARE),
+        expected=told_by(expected, TRUE_SHARE),
+        halves=told_by(expected, HALF_SHARE),
         familiar=familiar,
-        usual=_told_by(at_home, TRUE_SHARE)[0],
+        usual=told_by(at_home, TRUE_SHARE)[0],
     )
+
+
+def mixed(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities (k, C) of which ``MIX`` is uniform."""
+    blurred: NDArray[np.float64] = (1 - MIX) * probabilities + MIX / probabilities.shape[1]
+    return blurred
+
+
+def told_by(probabilities: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """Return how likely each claim is from a node that is right with probability ``share``."""
+    others = max(probabilities.shape[1] - 1, 1)
+    told: NDArray[np.float64] = share * probabilities + (1 - share) * (1 - probabilities) / others
+    return told
 
 
 def log_factors(
@@ -104,17 +117,6 @@ def told_of(sight: Sight, nodes: NDArray[np.int64], count: int) -> Told:
     columns = [np.bincount(nodes, weights=column, minlength=count) for column in mass.T]
     sums = np.stack(columns, axis=1).astype(np.float64)
     return Told(sums=sums, counts=np.bincount(nodes[sight.familiar], minlength=count).astype(np.int64))
-
-
-def _mixed(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    mixed: NDArray[np.float64] = (1 - MIX) * probabilities + MIX / probabilities.shape[1]
-    return mixed
-
-
-def _told_by(probabilities: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    others = max(probabilities.shape[1] - 1, 1)
-    told: NDArray[np.float64] = share * probabilities + (1 - share) * (1 - probabilities) / others
-    return told
 
 
 def _told_before(sight: Sight, nodes: NDArray[np.int64], before: Told) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

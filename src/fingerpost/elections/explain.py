@@ -83,6 +83,7 @@ def _head(hiring: Hiring) -> dict[str, Any]:
         "alpha": hiring.alpha,
         "hired": hiring.count("hired"),
         "refused": hiring.count("refused"),
+        "tried": hiring.count("tried"),
         "unknown": hiring.count("unknown"),
         "unvetted": hiring.unvetted,
     }

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerpost.elections import agreement, evalues
+from fingerpost.elections import agreement, dismissal, evalues
 from fingerpost.elections._view import View
 from fingerpost.elections.claims import Coding
 from fingerpost.elections.hiring import ALPHA, Hiring, Verdict
+from fingerpost.elections.repeats import repeated
 from fingerpost.elections.ridge import Expectation, Sums, fit
 from fingerpost.elections.threshold import group_share, passing, series_part
 from fingerpost.elections.usefulness import misleads
@@ -36,6 +37,7 @@ OWN_OUTCOMES_MIN = 8
 ROUNDS_MAX = 12  # each time that packets have arrived
 GROWTH = 1.1  # of the packets that the model was made of before it is made anew
 COVERAGE_MIN = 0.7  # of the outcome levels, counted by the entropy of the asker's own outcomes, for the truth null
+TRIED_FROM = math.log(3)  # nats by the latest model: the claims are three times as likely as luck, if not yet enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -61,6 +63,8 @@ class _Node:
     bets: int = 0  # models that had their part of the wealth
     familiar: int = 0
     round: int = 0  # in which it was hired, 0 if it was not
+    dismissed: bool = False
+    wrong: float = 0.0  # how far its claims, since it was hired, run up against it
     misleads: bool = False  # as found when it and the asker had ``misleads_of`` packets
     misleads_of: int = 0
 
@@ -89,8 +93,10 @@ class Elector:
         self._coding = Coding(levels=0, cuts=None, actions=0)
         self._nodes: dict[bytes, _Node] = {}
         self._read: set[bytes] = set()
+        self._repeats: set[bytes] = set()
         self._groups = 0
         self._rounds = 0
+        self._hired = 0  # ever: whom it dismisses later counts
         self._model: _Model | None = None
 
     def read(self, evidence: Evidence) -> Hiring:
@@ -103,10 +109,14 @@ class Elector:
             return agreement.hiring(evidence, asker=self._asker, alpha=self._alpha)
         self._meet(view)
         new = view.new_rows(self._read)
+        self._note_repeats(view, new)
         if self._model is not None and len(new):
             self._step(view, self._model, new)
-        if self._model is None or self._has_outgrown(view, self._model) or self._passing():
+        turned = self._dismiss_turned()
+        if self._model is None or turned or self._has_outgrown(view, self._model) or self._passing():
             self._hold_rounds(view)
+            while self._dismiss_wrong(view):
+                self._hold_rounds(view)
         self._read.update(view.packet_ids)
         return self._hiring(view)
 
@@ -116,12 +126,12 @@ class Elector:
         if self._model is None or node not in view.names or node == self._asker:
             return None
         expectation, rows = self._model.expectation, view.peer_rows
-        probabilities, familiar = expectation.look(evidence, rows, self._coding)
+        probabilities, familiar = self._look(view, expectation, rows)
         sight = evalues.sight_of(probabilities, familiar, usual=expectation.usual, null=self._kind)
         shares = self._coding.shares(evidence, rows)
         nothing = evalues.Told.nothing(len(view.names), self._coding.levels)
         logs = evalues.log_factors(sight, shares, view.peer_nodes, before=nothing).min(axis=0)
-        own = np.flatnonzero(view.peer_nodes == view.names.index(node))
+        own = np.flatnonzero(view.peer_nodes == view.places[node])
         expected = (shares * probabilities).sum(axis=1)
         usual = shares @ (probabilities[familiar].mean(axis=0) if familiar.any() else expectation.usual)
         return Weights(rows=rows[own], logs=logs[own], expected=expected[own], usual=usual[own], familiar=familiar[own])
@@ -146,10 +156,26 @@ class Elector:
             )
         self._groups += bool(newcomers)
 
+    def _note_repeats(self, view: View, new: NDArray[np.int64]) -> None:
+        """Remember which new packets tell what their node has told before."""
+        fresh = np.zeros(len(view.peer_rows), bool)
+        fresh[new] = True
+        places = np.flatnonzero(np.isin(view.peer_nodes, view.peer_nodes[new]))
+        places = places[np.lexsort((fresh[places], view.peer_nodes[places]))]
+        told = repeated(view.evidence, view.peer_rows[places], view.peer_nodes[places])
+        self._repeats.update(view.packet_ids[row] for row in view.peer_rows[places[told & fresh[places]]].tolist())
+
+    def _look(
+        self, view: View, expectation: Expectation, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return what a model expects in situations (k, C), and which of them it may judge by."""
+        probabilities, familiar = expectation.look(view.evidence, rows, self._coding)
+        return probabilities, familiar & ~view.are_in(self._repeats, rows)
+
     def _hold_rounds(self, view: View) -> None:
         """Hold rounds until nobody else can be hired."""
         evidence, coding = view.evidence, self._coding
-        hired = [name for name in view.peers if self._nodes[name].round]
+        hired = self._serving(view)
         own = Sums.of(evidence, view.own, coding, weight=OWN_WEIGHT)
         others = Sums.of(evidence, view.rows_of(hired), coding)
         for _ in range(ROUNDS_MAX):
@@ -159,6 +185,7 @@ class Elector:
             chosen = self._passing()
             if not chosen:
                 return
+            self._hired += len(chosen)
             for name in chosen:
                 self._nodes[name].round = self._rounds
             others += Sums.of(evidence, view.rows_of(chosen), coding)
@@ -191,6 +218,7 @@ class Elector:
             if name in model.told:
                 before.sums[node], before.counts[node] = model.told[name]
         found, doubted, told = self._values(view, model.expectation, rows, nodes, before=before)
+        self._watch(view, model, rows, nodes)
         for node in np.unique(nodes).tolist():
             name = view.names[node]
             known = self._nodes[name]
@@ -202,6 +230,47 @@ class Elector:
             sums, count = model.told.get(name, (np.zeros(self._coding.levels), 0))
             model.told[name] = sums + told.sums[node], count + int(told.counts[node])
 
+    def _watch(self, view: View, model: _Model, rows: NDArray[np.int64], nodes: NDArray[np.int64]) -> None:
+        """Have new claims of those who were hired run up against them, as far as they are wrong."""
+        for node in np.unique(nodes).tolist():
+            known = self._nodes[view.names[node]]
+            if known.round and not known.dismissed:
+                own = rows[nodes == node]
+                probabilities, familiar = self._look(view, model.expectation, own)
+                logs = dismissal.wrongness(probabilities, familiar, self._coding.shares(view.evidence, own))
+                _, known.wrong = dismissal.run_up(known.wrong, logs)
+
+    def _dismiss_turned(self) -> bool:
+        """Dismiss those whose claims since they were hired are wrong; say whether there are any."""
+        turned = [known for known in self._nodes.values() if known.round and not known.dismissed]
+        turned = [known for known in turned if known.wrong > dismissal.limit(self._needed(known), known.familiar)]
+        for known in turned:
+            known.dismissed = True
+        return bool(turned)
+
+    def _dismiss_wrong(self, view: View) -> bool:
+        """Dismiss of the hired that the others contradict the half with most against it; say whether there are any."""
+        if self._model is None:
+            return False
+        against: dict[bytes, float] = {}
+        for name in self._serving(view):
+            known, rows = self._nodes[name], view.rows_told_by(name)
+            probabilities, familiar = dismissal.without(view.evidence, rows, self._model.expectation, self._coding)
+            familiar &= ~view.are_in(self._repeats, rows)
+            logs = dismissal.wrongness(probabilities, familiar, self._coding.shares(view.evidence, rows))
+            known.wrong, highest = dismissal.run_up(0.0, logs)
+            surplus = highest - dismissal.limit(self._needed(known), int(familiar.sum()))
+            if surplus > 0:
+                against[name] = surplus
+        worst = sorted(against, key=lambda name: (-against[name], name))[: (len(against) + 1) // 2]
+        for name in worst:
+            self._nodes[name].dismissed = True
+        return bool(worst)
+
+    def _serving(self, view: View) -> list[bytes]:
+        """Return the nodes that were hired and not dismissed."""
+        return [name for name in view.peers if self._nodes[name].round and not self._nodes[name].dismissed]
+
     def _values(
         self,
         view: View,
@@ -212,7 +281,7 @@ class Elector:
         before: evalues.Told,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], evalues.Told]:
         """Return (t, V) log e-values of the claims ``rows``: whole bets, half bets; and what is expected."""
-        probabilities, familiar = expectation.look(view.evidence, rows, self._coding)
+        probabilities, familiar = self._look(view, expectation, rows)
         sight = evalues.sight_of(probabilities, familiar, usual=expectation.usual, null=self._kind)
         logs = evalues.log_factors(sight, self._coding.shares(view.evidence, rows), nodes, before=before)
         half = np.logaddexp(logs, 0.0) - math.log(2)
@@ -221,8 +290,7 @@ class Elector:
         return evalues.by_node(logs, nodes, count), evalues.by_node(half, nodes, count), told
 
     def _has_outgrown(self, view: View, model: _Model) -> bool:
-        hired = [name for name in view.peers if self._nodes[name].round]
-        return len(view.rows_of(hired)) + len(view.own) > GROWTH * model.packets
+        return len(view.rows_of(self._serving(view))) + len(view.own) > GROWTH * model.packets
 
     def _passing(self) -> list[bytes]:
         """Return the nodes to hire now, best first; the latest model has to agree that they are more than luck."""
@@ -232,14 +300,13 @@ class Elector:
         chosen = passing(values, shares, hired=self._hired, alpha=self._alpha)
         return [candidates[place] for place in chosen.tolist()]
 
-    @property
-    def _hired(self) -> int:
-        return sum(node.round > 0 for node in self._nodes.values())
-
     def _hiring(self, view: View) -> Hiring:
+        if self._null == "dependence" and not self._serving(view):
+            by_agreement = agreement.hiring(view.evidence, asker=self._asker, alpha=self._alpha)
+            mine = {name for name, node in self._nodes.items() if node.dismissed or self._is_refused(view, name)}
+            return by_agreement.refusing(mine)
         verdicts = tuple(self._verdict(view, name, int(view.packets[node])) for node, name in enumerate(view.names))
-        refused = any(verdict.finding == "refused" for verdict in verdicts)
-        unvetted = not refused and any(verdict.finding == "unknown" for verdict in verdicts)
+        unvetted = any(verdict.finding == "tried" for verdict in verdicts)
         return Hiring(rule=self._kind, anchored=True, alpha=self._alpha, unvetted=unvetted, verdicts=verdicts)
 
     def _verdict(self, view: View, name: bytes, packets: int) -> Verdict:
@@ -248,25 +315,36 @@ class Elector:
             return Verdict(
                 node_id=name, finding="own", log_evidence=0.0, needed=0.0, familiar=0, packets=packets, round=0
             )
-        needed = -math.log(self._alpha * node.share * max(self._hired + (not node.round), 1))
-        finding: Finding = "hired" if node.round else "unknown"
-        if not node.round and node.doubted.min() <= -needed and self._misleads(view, name):
+        finding: Finding = "unknown"
+        if node.dismissed or self._is_refused(view, name):
             finding = "refused"
+        elif node.round:
+            finding = "hired"
+        elif node.latest.min() >= TRIED_FROM:
+            finding = "tried"
         return Verdict(
             node_id=name,
             finding=finding,
             log_evidence=float(node.wealth.min()),
-            needed=needed,
+            needed=self._needed(node),
             familiar=node.familiar,
             packets=packets,
             round=node.round,
         )
 
+    def _needed(self, node: _Node) -> float:
+        return -math.log(self._alpha * node.share * max(self._hired + (not node.round), 1))
+
+    def _is_refused(self, view: View, name: bytes) -> bool:
+        node = self._nodes[name]
+        return not node.round and bool(node.doubted.min() <= -self._needed(node)) and self._misleads(view, name)
+
     def _misleads(self, view: View, name: bytes) -> bool:
         """Return whether a suspect misleads; asked anew once it and the asker have a tenth more packets."""
-        node, rows = self._nodes[name], view.rows_of([name])
-        packets = len(rows) + len(view.own)
+        node = self._nodes[name]
+        packets = int(view.packets[view.places[name]]) + len(view.own)
         if packets > GROWTH * node.misleads_of:
+            rows = np.sort(view.rows_told_by(name))
             node.misleads = misleads(view.evidence, view.own, rows, self._coding, weight=OWN_WEIGHT)
             node.misleads_of = packets
         return node.misleads
@@ -275,9 +353,9 @@ class Elector:
 def rule_for(evidence: Evidence, own: NDArray[np.int64], *, actions: int) -> Null | None:
     """Return which null the asker's own outcomes allow, None for neither; no other packet is looked at.
 
-    There must be enough outcomes, of two levels at least, and the situation must say something about them. Testing for
-    truth needs calibrated expectations, so outcomes of all kinds: the exponential of the entropy of the asker's own
-    outcomes has to be at least ``COVERAGE_MIN`` of the number of levels.
+    There must be enough outcomes, of two levels at least. Testing for truth needs calibrated expectations, so outcomes
+    of all kinds: the exponential of the entropy of the asker's own outcomes has to be at least ``COVERAGE_MIN`` of the
+    number of levels. Few outcomes show less entropy than there is, by (levels seen - 1) / (2 n) nats (Miller 1955).
     """
     if len(own) < OWN_OUTCOMES_MIN:
         return None
@@ -286,7 +364,7 @@ def rule_for(evidence: Evidence, own: NDArray[np.int64], *, actions: int) -> Nul
     present = counts[counts > 0] / counts.sum()
     if len(present) < 2:
         return None
-    covered = math.exp(-float(present @ np.log(present)))
+    covered = math.exp(-float(present @ np.log(present)) + (len(present) - 1) / (2 * len(own)))
     return "truth" if covered >= COVERAGE_MIN * coding.levels else "dependence"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,12 +10,14 @@ import numpy as np
 from fingerpost.synthesis.answer import Election, NodeVerdict
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from numpy.typing import NDArray
 
     from fingerpost.synthesis.evidence import Evidence
 
 Rule = Literal["dependence", "truth", "agreement"]
-Finding = Literal["own", "hired", "refused", "unknown"]
+Finding = Literal["own", "hired", "tried", "refused", "unknown"]
 
 ALPHA = 0.05
 NODES_SHOWN = 64  # in an answer
@@ -44,7 +46,8 @@ class Hiring:
     """Whom an asker hires, by which rule, at which false discovery rate.
 
     ``anchored`` says that the asker's own outcomes decided. ``unvetted`` says that the packets of nodes take part that
-    nobody hired: without an anchor always, else as long as nobody was refused.
+    nobody hired: without an anchor those of all unknown nodes, else those of nodes that are tried, since their claims
+    are more like the truth than luck.
     """
 
     rule: Rule
@@ -60,8 +63,13 @@ class Hiring:
     @property
     def used(self) -> frozenset[bytes]:
         """The ids of the nodes whose packets take part in answers."""
-        kinds = {"own", "hired"} | ({"unknown"} if self.unvetted else set())
+        kinds = {"own", "hired", "tried"} | (set() if self.anchored else {"unknown"})
         return frozenset(verdict.node_id for verdict in self.verdicts if verdict.finding in kinds)
+
+    def refusing(self, names: Collection[bytes]) -> Hiring:
+        """Return the same, with these nodes refused as well."""
+        changed = (replace(each, finding="refused") if each.node_id in names else each for each in self.verdicts)
+        return replace(self, verdicts=tuple(changed))
 
     def rows(self, evidence: Evidence) -> NDArray[np.bool_]:
         """Return which packets take part; packets of nodes without a verdict do not."""
@@ -80,6 +88,7 @@ def election_of(hiring: Hiring) -> Election:
         own_packets=sum(verdict.packets for verdict in hiring.verdicts if verdict.finding == "own"),
         hired=hiring.count("hired"),
         refused=hiring.count("refused"),
+        tried=hiring.count("tried"),
         unknown=hiring.count("unknown"),
         unvetted=hiring.unvetted,
         nodes=tuple(

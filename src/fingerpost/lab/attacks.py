@@ -2,7 +2,8 @@
 
 An ``Attack`` takes what everybody would honestly claim and returns what is claimed when the rows ``lying`` belong to
 liars. Levels are numbers from 0; ``seen`` are the levels that the asker has outcomes of, which a liar may know.
-``flood`` and ``free_ride`` add whole nodes. Each attack has a control in tests/unit/lab/test_attacks.py: without a
+``flood``, ``copy_cats`` and ``replay`` add packets or whole nodes, ``boast`` changes what packets claim for themselves.
+Each attack has a control in tests/unit/lab/test_attacks.py: without a
 defence it must do harm.
 """
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 PARTIAL_SHARE = 0.4
 ON_SHARE = 0.5  # of its packets, in the order in which they are told, an on-off liar starts with honestly
 FLOOD_BITS_CHANGED = 0.02
+BOAST, MODEST = 255, 128  # confidence of a liar's packets, and of others that are as sure as they may be
 TARGET, INSTEAD = 3, 8  # modulo the number of levels
 
 
@@ -120,3 +122,31 @@ def flood(
     copies = np.tile(bits, (identities, 1))
     copies ^= (chance.random(copies.shape) < FLOOD_BITS_CHANGED).astype(np.uint8)
     return copies, np.tile(claims, identities), np.repeat(np.arange(identities), len(bits))
+
+
+def copy_cats(
+    bits: NDArray[np.uint8], claims: NDArray[np.int64], *, identities: int, chance: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Return (bits, claims, identity) of nodes that have seen nothing and tell what one other node told.
+
+    Nothing is false, so they are hired like the one that they copy; but what one node saw then looks like what many
+    saw, and its mistakes count as often.
+    """
+    return flood(bits, claims, identities=identities, chance=chance)
+
+
+def replay(
+    bits: NDArray[np.uint8], claims: NDArray[np.int64], *, times: int, chance: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return (bits, claims) of one node's packets signed again and again with fresh nonces, a few bits changed.
+
+    Stores drop a packet that they have; these are new ones that say the same. Without a defence one claim that is right
+    by luck makes a node look like an oracle, and one wrong node outweighs many.
+    """
+    copies, told, _ = flood(bits, claims, identities=times, chance=chance)
+    return copies, told
+
+
+def boast(lying: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the confidence (n,) of all packets, 255 being certain: liars are always sure, others half."""
+    return np.where(lying, BOAST, MODEST).astype(np.uint8)

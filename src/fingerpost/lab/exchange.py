@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from fingerpost.elections.calculate import weigh
 from fingerpost.elections.hire import Elector
-from fingerpost.errors import NetworkError
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import NodeId
 from fingerpost.lab.heart import DISEASED, HOSPITALS, OUTCOME_COLUMN, Patient, columns_of
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 
 DAY_OF_THE_DATA = 6_755  # 1988-06-30, when the table was given to the archive
 BLOCK_SIZE_BYTES = 64
-SYNCHRONISE_TRIES = 3
 
 
 class HospitalNode(Protocol):
@@ -236,7 +234,7 @@ class Exchange:
         """Let a node fetch what it lacks after ``source`` emitted, and count the bytes since it had ``before``."""
         node = self._nodes[hospital]
         if hospital != source:
-            _synchronise(node)
+            node.synchronise()
         self._bytes[hospital, source] = node.bytes_received - before
 
     def _evidence(self, hospital: str) -> tuple[Evidence, npt.NDArray[np.int64]]:
@@ -249,18 +247,6 @@ class Exchange:
             rows = [self._rows_of_packets[packet_id.tobytes()] for packet_id in evidence.packet_ids]
             self._received[hospital] = evidence, np.array(rows, np.int64)
         return self._received[hospital]
-
-
-def _synchronise(node: HospitalNode) -> None:
-    """Let a node fetch what it lacks; ask again when nobody answered, since carriers may lose a frame."""
-    for left in reversed(range(SYNCHRONISE_TRIES)):
-        try:
-            node.synchronise()
-        except NetworkError:
-            if not left:
-                raise
-        else:
-            return
 
 
 def answers_of(

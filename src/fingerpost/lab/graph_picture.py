@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-COLOURS = {"own": "#1f2933", "hired": "#2f855a", "refused": "#c53030", "unknown": "#7b8794"}
+COLOURS = {"own": "#1f2933", "hired": "#2f855a", "tried": "#9ae6b4", "refused": "#c53030", "unknown": "#7b8794"}
 ID_DIGITS = 8
 NAMES_SHOWN_MAX = 60  # beyond, names would cover each other
 

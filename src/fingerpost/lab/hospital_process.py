@@ -252,8 +252,11 @@ class HospitalProcess:
 class HospitalProcesses:
     """The processes of all hospitals: a context manager that leaves none of them, nor their folders, behind."""
 
-    def __init__(self, template: Template, *, carrier: str, seed: int) -> None:
+    def __init__(
+        self, template: Template, *, carrier: str, seed: int, bootstrap: slice = slice(None)
+    ) -> None:  # ``bootstrap``: those that the others are told of
         self.carrier = carrier
+        self._bootstrap = bootstrap
         self.nodes: dict[str, HospitalProcess] = {}
         self._template = template
         self._seed = seed
@@ -287,7 +290,8 @@ class HospitalProcesses:
             for node in self.nodes.values()
         ]
         for node, port in zip(self.nodes.values(), ports, strict=True):
-            bootstrap = [f"127.0.0.1:{other}" for other in ports if other != port]
+            first = ports[self._bootstrap]
+            bootstrap = [f"127.0.0.1:{other}" for other in (ports if port in first else first) if other != port]
             node.configure(
                 f'home = "home"\ntemplate = "../template.json"\n\n[network]\nid = {_quoted(NETWORK_ID)}\n'
                 f"members = [{', '.join(members)}]\n\n[carrier]\n{carrier}\n[directory]\n"

@@ -21,9 +21,9 @@ from fingerpost.node.knowledge import Panel
 from fingerpost.node.learning import Learning
 from fingerpost.ports import day_of
 from fingerpost.synthesis import Answer, Calculation, Evidence, Query
+from fingerpost.synthesis._draw import drawn_rows
 from fingerpost.synthesis.answer import Gathering
 from fingerpost.synthesis.by_profile import AnySynthesizer, counts_answer, read_evidence, synthesizer_of
-from fingerpost.synthesis.kernel import drawn_rows
 from fingerpost.synthesis.receipt import Receipt, make_receipt
 from fingerpost.template import DataClass, Template, encode_record, encode_table, outcome_value
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fingerpost.carrier.base import Address, Delivery, Peer
 from fingerpost.directory.record import HolderRecord
-from fingerpost.errors import NetworkError
+from fingerpost.errors import FingerpostError, NetworkError
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import ANNOUNCE_SECONDS, RECORD_LIFETIME_SECONDS_DEFAULT, STORE_QUOTA_PACKETS_DEFAULT
 from fingerpost.node.engine import Engine
@@ -199,7 +199,12 @@ class Connection:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FIND_SECONDS):
                     await self._knocked.wait()
-            await self.find()
+            try:
+                await self.find()
+            except (FingerpostError, OSError, ValueError, RuntimeError) as error:
+                if isinstance(error, NetworkError) and error.code == "directory-closed":
+                    return
+                self._watch.failed("find", error)
             await asyncio.sleep(FIND_SECONDS_MIN)
 
     async def _announce(self, carrier: Carrier, finding: Finding) -> float:
@@ -226,4 +231,11 @@ class Connection:
     async def _keep_announcing(self, carrier: Carrier, finding: Finding, *, pause: float) -> None:
         while True:
             await asyncio.sleep(pause)
-            pause = await self._announce(carrier, finding)
+            try:
+                pause = await self._announce(carrier, finding)
+            except (FingerpostError, OSError, ValueError, RuntimeError) as error:
+                if isinstance(error, NetworkError) and error.code == "directory-closed":
+                    return
+                # A node that is announced no more is lost to the others within minutes: whatever the matter is, go on.
+                self._watch.failed("announce", error)
+                pause = ANNOUNCE_AGAIN_SECONDS

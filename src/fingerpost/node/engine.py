@@ -31,7 +31,7 @@ from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
 from fingerpost.node.placement import Placement
 from fingerpost.node.replication import Replication
-from fingerpost.node.requests import Outgoing, Requests
+from fingerpost.node.requests import REQUEST_SECONDS_MAX, Outgoing, Requests
 from fingerpost.node.roster import Roster
 from fingerpost.node.serving import Serving
 from fingerpost.node.wire import (
@@ -490,7 +490,8 @@ class Engine:
         for refresh in list(self._refreshes):
             refresh.waits_for = {key for key in refresh.waits_for if self._peers.is_live(key[2])}
             heard = all(key[:2] in refresh.heard for key in refresh.waits_for)
-            if not refresh.waits_for or (heard and now - refresh.since >= REFRESH_SECONDS):
+            patience = REFRESH_SECONDS if heard else REQUEST_SECONDS_MAX
+            if not refresh.waits_for or now - refresh.since >= patience:
                 self._refreshes.remove(refresh)
                 self._events.append(Refreshed(number=refresh.number, peers=refresh.peers))
 

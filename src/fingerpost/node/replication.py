@@ -20,6 +20,7 @@ from fingerpost.node.wire import PACKET_ID_SIZE_BYTES, Answer, Compare, Compared
 
 COMPARE_SECONDS = 5.0  # between two comparisons of one group with one holder
 COMPARE_AGAIN_SECONDS = 1.0  # after one that failed
+COMPARED_SECONDS_MAX = 3.0  # that the answer may take, which is small; a carrier may have lost the question
 COMPARISONS_MAX = 8  # under way at once
 DECLINED_SECONDS = 60.0  # that a packet which did not come, or was refused, is not fetched again from the same holder
 
@@ -118,6 +119,7 @@ class Replication:
             answered=answered,
             failed=self._failed(group, peer),
             now=now,
+            seconds=COMPARED_SECONDS_MAX,
         )
 
     def _list(self, group: Group, peer: PublicKey, leaves: bytes, after: bytes, now: float) -> None:
@@ -183,7 +185,7 @@ class Replication:
     def _failed(self, group: Group, peer: PublicKey) -> Failed:
         def failed(*, now: float) -> None:
             group.due[peer] = now + COMPARE_AGAIN_SECONDS
-            self._finish(group, peer, now)
+            self._finish(group, peer, now, answered=False)
 
         return failed
 
@@ -194,14 +196,14 @@ class Replication:
             group.due[peer] = now + COMPARE_SECONDS
         else:
             group.due.pop(peer, None)
-        self._finish(group, peer, now)
+        self._finish(group, peer, now, answered=True)
 
-    def _finish(self, group: Group, peer: PublicKey, now: float) -> None:
+    def _finish(self, group: Group, peer: PublicKey, now: float, *, answered: bool) -> None:
         group.busy_with = None
         self._under_way -= 1
         if peer in group.again_with:
             group.again_with.discard(peer)
             group.due[peer] = now
-        else:
+        elif answered:
             self._heard(group, peer)
         self.step(group, now=now)

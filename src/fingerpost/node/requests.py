@@ -70,11 +70,12 @@ class Requests:
         answered: Answered,
         failed: Failed,
         now: float,
+        seconds: float = REQUEST_SECONDS_MAX,
     ) -> None:
         """Queue the question that ``make`` makes of its number; one of ``answered`` and ``failed`` follows later."""
         self._number += 1
         self._waiting[self._number] = _Waiting(
-            peer=peer, until=now + REQUEST_SECONDS_MAX, expects=expects, answered=answered, failed=failed
+            peer=peer, until=now + seconds, expects=expects, answered=answered, failed=failed
         )
         self.send(peer, make(self._number))
 

@@ -56,7 +56,7 @@ class NodeStatus:
     or the server that it uses now; texts that do not apply are empty. ``store`` is what it holds, own packets included.
     ``received_packets`` were new here; ``emitted_packets`` were made here, and of those ``acknowledged_packets`` are
     kept by two others too (all since the node was opened); ``unsettled_emissions`` are being handed over. ``refused``
-    counts by layer (``carrier``, ``directory``, ``frame``, ``packet``) and reason.
+    counts by layer (``carrier``, ``directory``, ``frame``, ``packet``) and reason; failed calls to the directory too.
     """
 
     node_id: NodeId
@@ -110,6 +110,7 @@ class Watch:
     acknowledged_packets: int = 0
     refused_frames: dict[str, int] = field(default_factory=dict)
     refused_packets: dict[str, int] = field(default_factory=dict)
+    failed_directory: dict[str, int] = field(default_factory=dict)  # calls to the directory, by what they were for
     _contacts: dict[PublicKey, _Contact] = field(default_factory=dict)
     _listed: set[PublicKey] = field(default_factory=set)
     _emissions: dict[int, int] = field(default_factory=dict)  # packets of each that is not acknowledged
@@ -148,6 +149,16 @@ class Watch:
         if contact.live is not False:
             _LOG.warning("peer %s does not answer", node_id(peer).hex())
         contact.live = False
+
+    def failed(self, what: str, error: Exception) -> None:
+        """A call to the directory failed, and will be made again; log the 1st, 2nd, 4th, 8th … of each kind."""
+        reason = f"{what}-failed"
+        before = self.failed_directory.get(reason, 0)
+        self.failed_directory[reason] = before + 1
+        if before.bit_length() != (before + 1).bit_length():
+            _LOG.error(
+                "the directory failed to %s: %s: %s (%d times so far)", what, type(error).__name__, error, before + 1
+            )
 
     def note(self, event: Event) -> None:
         """Count what the engine tells, and log what it refused: the 1st, 2nd, 4th, 8th … of each reason."""
@@ -213,7 +224,7 @@ def read_status(
     directory = None if connected is None else connected.directory
     refused = {
         "carrier": {} if carrier is None else dict(carrier.counts.refused),
-        "directory": dict(getattr(directory, "refused", {})),
+        "directory": {**getattr(directory, "refused", {}), **watch.failed_directory},
         "frame": dict(watch.refused_frames),
         "packet": dict(watch.refused_packets),
     }

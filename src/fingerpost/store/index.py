@@ -18,6 +18,9 @@ ROWS_MIN: Final = 1_024
 COUNTED_MAX: Final = 2_048  # neighbours: counting needs up to eight bytes for each, bit by bit of a fingerprint
 COUNTED_QUERIES: Final = 8  # at a time, so that this is at most 128 MiB
 SORTED_ROWS: Final = 65_536
+LISTS: Final = 4_096
+PROBES: Final = 16
+ADDED_ROWS: Final = 262_144
 
 
 class FingerprintIndex:
@@ -156,6 +159,43 @@ class FlatNeighbours:
             part = self._fingerprints[start : start + SORTED_ROWS].view(np.uint64)
             np.bitwise_count(part ^ words).sum(axis=1, dtype=np.uint16, out=distances[start : start + SORTED_ROWS])
         return np.argsort(distances, kind="stable")
+
+
+class ProbedNeighbours:
+    """Nearly all of the nearest among very many fingerprints (n, B): most are never looked at.
+
+    Every fingerprint lies in the list of the nearest of some centres, fingerprints drawn from all by ``seed``. A
+    question looks into the ``probes`` lists with the nearest centres. What it finds is in order of distance, but it
+    may miss some, so that answers made from it cannot be derived again by looking at all: a node uses
+    ``FlatNeighbours``. Fingerprints that share little with any other, such as random bits, are mostly missed.
+    """
+
+    def __init__(
+        self, fingerprints: npt.NDArray[np.uint8], *, lists: int = LISTS, probes: int = PROBES, seed: int = 0
+    ) -> None:
+        """Put fingerprints into lists. Raises ``UsageError`` (``index-argument``)."""
+        if fingerprints.dtype != np.uint8 or fingerprints.ndim != 2 or not 0 < probes <= lists <= len(fingerprints):
+            raise _refuse(
+                "probing takes fingerprints (n, bytes) uint8, and no more probes than lists, or lists than rows"
+            )
+        chosen = np.sort(np.random.default_rng(seed).choice(len(fingerprints), lists, replace=False))
+        bits = 8 * fingerprints.shape[1]
+        self._centres: Any = _faiss().IndexBinaryFlat(bits)
+        self._centres.add(np.ascontiguousarray(fingerprints[chosen]))
+        self._lists: Any = _faiss().IndexBinaryIVF(self._centres, bits, lists)
+        self._lists.is_trained = True  # the centres are there
+        self._lists.nprobe = probes
+        self.add(fingerprints)
+
+    def add(self, fingerprints: npt.NDArray[np.uint8]) -> None:
+        """Append fingerprints (n, B); their rows are the next ones."""
+        for start in range(0, len(fingerprints), ADDED_ROWS):
+            self._lists.add(np.ascontiguousarray(fingerprints[start : start + ADDED_ROWS]))
+
+    def nearest(self, queries: npt.NDArray[np.uint8], count: int) -> npt.NDArray[np.int64]:
+        """Return up to ``count`` rows for each query (q, B), nearest first, (q, count); -1 where no more were found."""
+        found: npt.NDArray[np.int64] = self._lists.search(np.ascontiguousarray(queries), count)[1]
+        return found
 
 
 def _faiss() -> Any:

@@ -11,6 +11,8 @@ from fingerpost.packet import Kind, OutcomeForm, PayloadLayout, Profile, has_lay
 from fingerpost.template import CategoryOutcomeField
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from fingerpost.template import Template
@@ -38,9 +40,14 @@ def columns_of(packets: NDArray[Any], template: Template, ids: NDArray[np.uint8]
         for rows, layout in _by_layout(packets, template)
         for rows, part in [_part(packets, rows, layout, template)]
     ]
-    if not parts:
-        parts = [_nothing(template)]
-    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+    return joined(parts or [_nothing(template)])
+
+
+def joined(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return the columns of several parts, one after another; those without a packet say nothing."""
+    found = list(parts)
+    told = [part for part in found if len(part["packet_ids"])] or found[:1]
+    return {name: _joined([part.pop(name) for part in told]) for name in list(told[0])}
 
 
 def _joined(columns: list[Any]) -> Any:
@@ -64,11 +71,16 @@ def _by_layout(packets: NDArray[Any], template: Template) -> list[tuple[NDArray[
                 outcome_form=form,
                 outcome_items=int(items) if form == OutcomeForm.HISTOGRAM else 1,
             )
-            rows = of_kind[has_layout(packets[of_kind], layout)]
+            rows = of_kind[has_layout(_taken(packets, of_kind), layout)]
             rows = rows[packets["payload"][rows, HEADER_BYTES - 1] == items]
             if len(rows):
                 found.append((rows, layout))
     return found
+
+
+def _taken(packets: NDArray[Any], rows: NDArray[np.intp]) -> NDArray[Any]:
+    """Return the packets of ascending rows, without a copy where these are all."""
+    return packets if len(rows) == len(packets) else packets[rows]
 
 
 def _strong_enough(packets: NDArray[Any], template: Template) -> NDArray[np.bool_]:
@@ -81,13 +93,14 @@ def _strong_enough(packets: NDArray[Any], template: Template) -> NDArray[np.bool
 def _part(
     packets: NDArray[Any], rows: NDArray[np.intp], layout: PayloadLayout, template: Template
 ) -> tuple[NDArray[np.intp], dict[str, Any]]:
-    content = payloads(packets[rows], layout)
+    content = payloads(_taken(packets, rows), layout)
     outcome, sound = _outcome(content, layout, template)
     levels = len(template.action.levels) if template.action else 0
     sound &= content["action"] <= levels
     for column, condition in enumerate(template.conditions):
         sound &= content["conditions"][:, column] <= len(condition.levels)
-    content, rows = content[sound], rows[sound]
+    if not sound.all():
+        content, rows = content[sound], rows[sound]
     part: dict[str, Any] = {
         "fingerprints": np.ascontiguousarray(content["fingerprint"]),
         "sketches": np.ascontiguousarray(content["sketch"]) if template.sketch else None,

@@ -47,7 +47,7 @@ def explain(answer: Answer) -> tuple[str, ...]:
 
 
 def _election(election: Election) -> list[str]:
-    others = election.hired + election.refused + election.unknown
+    others = election.hired + election.tried + election.refused + election.unknown
     if not others:
         return []
     if election.anchored:
@@ -64,7 +64,9 @@ def _election(election: Election) -> list[str]:
             "contradicting the larger camp.",
         ]
     if election.unvetted:
-        found.append(f"Careful: packets of {_count(election.unknown, 'node')} are used that nobody has vetted.")
+        found.append(
+            f"Careful: packets of {_count(election.tried or election.unknown, 'node')} are used that nobody has vetted."
+        )
     return found
 
 

@@ -21,9 +21,8 @@ import numpy as np
 from fingerpost.synthesis import _search
 from fingerpost.synthesis._solution import Solution
 from fingerpost.synthesis.calculators import Forecast
-from fingerpost.synthesis.distances import kernel
+from fingerpost.synthesis.distances import bit_distances, kernel
 from fingerpost.synthesis.kernel import feature_distances
-from fingerpost.synthesis.statistics import signs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,6 +64,8 @@ class SiteKernel:
     temperature: float
     unit_variance: float  # of outcomes, per unit of predictive variance; numbers only
     residuals: NDArray[np.float64]  # (s, c) of packets left out
+    mean: NDArray[np.float64]  # (c,)
+    dual: NDArray[np.float64]  # (s, c), the coefficients of the kernels in a forecast
 
     def forecast(self, questions: Questions) -> Forecast:
         """Return what is expected; where the asker has seen nothing alike it is asked for as by a stranger."""
@@ -72,7 +73,7 @@ class SiteKernel:
         between = _base(pool, self.base, pool.features_of(questions), pool.features[self.rows])
         same = pool.at_home(questions)[:, None] & pool.own[self.rows][None, :]
         cross = _with_sites(between, same, self.settings)
-        scores = self.solution.weights(cross) @ pool.targets[self.rows]
+        scores = self.mean + cross @ self.dual
         # The variance is a number's business alone.
         return self._forecast(scores, self.solution.variance(cross) if not pool.evidence.levels else None)
 
@@ -119,6 +120,8 @@ def fit_sites(pool: Pool, base: Base) -> SiteKernel:
         temperature=temperature,
         unit_variance=unit,
         residuals=residuals,
+        mean=solution.mean(targets),
+        dual=solution.dual(targets),
     )
 
 
@@ -131,10 +134,11 @@ def _unit_variance(
 
 def _sample(pool: Pool, count: int) -> NDArray[np.int64]:
     """Return rows to solve for, ascending: every judged packet, then own ones up to half, then others."""
-    judged = pool.judged
-    own = np.setdiff1d(pool.own_rows, judged).astype(np.int64)
+    judged, free = pool.judged, np.ones(len(pool.evidence), bool)
+    free[judged] = False
+    own = np.flatnonzero(free & pool.own).astype(np.int64)
     chosen = [judged, pool.sample(own, max(int(count * OWN_SHARE_MAX) - int(pool.own[judged].sum()), 0))]
-    others = np.setdiff1d(np.flatnonzero(~pool.own), judged).astype(np.int64)
+    others = np.flatnonzero(free & ~pool.own).astype(np.int64)
     chosen.append(pool.sample(others, max(count - sum(map(len, chosen)), 0)))
     return np.sort(np.concatenate(chosen))
 
@@ -202,8 +206,9 @@ def _base(
     if base == "near":
         return kernel(feature_distances(pool.fitted.settings.family, left, right), pool.fitted.settings.length)
     if pool.fitted.settings.family == "bits":
-        a, b = (signs(np.asarray(side, np.uint8), np.float64) for side in (left, right))
-        return np.asarray(a @ b.T / a.shape[1], np.float64)
+        bits = 8 * left.shape[1]
+        apart = bit_distances(np.asarray(left, np.uint8), np.asarray(right, np.uint8))
+        return np.asarray((bits - 2 * apart) / bits, np.float64)  # of signs +1 and -1
     scale = float((np.asarray(pool.features, np.float64) ** 2).sum(axis=1).mean())
     return np.asarray(np.asarray(left, np.float64) @ np.asarray(right, np.float64).T / max(scale, 1e-9), np.float64)
 

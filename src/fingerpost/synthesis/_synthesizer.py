@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from fingerpost.synthesis.panel import Weighing
     from fingerpost.template import Template
 
+Pooled = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
 PACKETS_SHOWN = 10
 WEIGHT_DIGITS = 9  # weights equal so far are ordered by packet id: another machine must list the same carriers
 
@@ -87,9 +88,9 @@ class Synthesizer:
         :raises UsageError: for a fingerprint or sketch of the wrong size.
         """
         if weighing is None or not len(self.evidence):
-            return self._ask_pooled(queries)
-        answers = self._ask_pooled(queries)
-        return self.panel(weighing.asker).mix(answers, self._questions(queries), weighing)
+            return self._ask_pooled(queries)[0]
+        answers, pooled = self._ask_pooled(queries)
+        return self.panel(weighing.asker).mix(answers, replace(self._questions(queries), pooled=pooled), weighing)
 
     def with_evidence(self, evidence: Evidence) -> Synthesizer:
         """Return what answers the same way from other evidence."""
@@ -132,16 +133,20 @@ class Synthesizer:
         sketches = np.asarray(features, np.float64) if self.template.sketch else None
         return Questions(fingerprints=prints, sketches=sketches)
 
-    def _ask_pooled(self, queries: Sequence[Query]) -> list[Answer]:
+    def _ask_pooled(self, queries: Sequence[Query]) -> tuple[list[Answer], Pooled]:
+        """Return the answers of kernel ridge on all packets, and the scores (q, c) and variances (q,) behind them."""
         features = self._features(queries)
         if not len(self.evidence):
-            return [self._without_evidence(query) for query in queries]
+            return [self._without_evidence(query) for query in queries], (np.zeros((0, 0)), np.zeros(0))
         answers: list[Answer] = []
+        scores, variances = [np.zeros((0, self.uncertainty.fitted.targets.shape[1]))], [np.zeros(0)]
         for smoothing in self.uncertainty.fitted.smooth(features):
             estimates = estimate_of(self.uncertainty, smoothing, self.template)
             confidences = self._confidences(smoothing, estimates)
             sizes = self.uncertainty.effective_sizes(smoothing)
             node_weights = self.uncertainty.node_weights(smoothing)
+            scores.append(smoothing.weights @ self.uncertainty.fitted.targets[smoothing.rows])
+            variances.append(smoothing.variance)
             for row, estimate in enumerate(estimates):
                 place = len(answers)
                 answers.append(
@@ -156,7 +161,7 @@ class Synthesizer:
                         node_weights=node_weights[row],
                     )
                 )
-        return answers
+        return answers, (np.vstack(scores), np.concatenate(variances))
 
     def smoothings(self, queries: Sequence[Query]) -> Iterator[Smoothing]:
         """Yield, in blocks, which packets answer the questions and with what weights."""
@@ -177,6 +182,11 @@ class Synthesizer:
         return uncertainty(fitted)
 
     @cached_property
+    def records(self) -> int:
+        """How many records the packets stand for."""
+        return int(self.evidence.records.sum())
+
+    @cached_property
     def agreement(self) -> Agreement:
         """How the nodes with the most records agree with each other."""
         return agreement_of(self.evidence, self.template)
@@ -184,7 +194,7 @@ class Synthesizer:
     @cached_property
     def pair_sums(self) -> PairSums:
         """Sums over all pairs of records of the pool."""
-        records, bits = int(self.evidence.records.sum()), self.evidence.bits
+        records, bits = self.records, self.evidence.bits
         count = records * (records - 1) // 2
         if self.evidence.kind == "number":
             total = pairs.record_memory(self.evidence)
@@ -199,7 +209,7 @@ class Synthesizer:
     @cached_property
     def evidence_digest(self) -> str:
         """Which packets were used, in 64 hex digits."""
-        return hashlib.blake2s(self.evidence.packet_ids.tobytes()).hexdigest()
+        return hashlib.blake2s(np.ascontiguousarray(self.evidence.packet_ids).data).hexdigest()
 
     @cached_property
     def _action_pools(self) -> list[ActionPool]:
@@ -284,7 +294,7 @@ class Synthesizer:
             effective_sample_size=size,
             packets=len(self.evidence),
             evidence_digest=self.evidence_digest,
-            records=int(self.evidence.records.sum()),
+            records=self.records,
             node_count=len(self.evidence.node_ids),
             nodes=node_shares(self.evidence, self.agreement, node_weights),
             agreement=self.agreement.matrix,

@@ -169,7 +169,7 @@ class Calculation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeVerdict:
-    """What the election of nodes found about one: ``own``, ``hired``, ``refused`` or ``unknown``.
+    """What the election of nodes found about one: ``own``, ``hired``, ``tried``, ``refused`` or ``unknown``.
 
     ``log_evidence`` is the logarithm of its e-value and ``needed`` what it takes to be hired (by agreement: how well it
     agrees with the larger camp, and below which contrast it is refused). ``familiar`` of its ``packets`` were judged;
@@ -191,8 +191,9 @@ class Election:
 
     ``rule`` is ``dependence`` or ``truth`` where outcomes of the asker's own decided (``anchored``), else
     ``agreement``. ``alpha`` bounds the false discovery rate of an anchored rule. ``own_packets`` are the asker's;
-    ``hired``, ``refused`` and ``unknown`` count other nodes. ``unvetted`` says that packets of ``unknown`` nodes were
-    used too. ``nodes`` are those with the most packets.
+    ``hired``, ``tried``, ``refused`` and ``unknown`` count other nodes. ``unvetted`` says that packets of nodes that
+    were not hired were used too: those ``tried``, or by agreement the ``unknown``. ``nodes`` are those with the most
+    packets.
     """
 
     rule: str
@@ -204,6 +205,7 @@ class Election:
     unknown: int
     unvetted: bool
     nodes: tuple[NodeVerdict, ...]
+    tried: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ import numpy as np
 
 from fingerpost.errors import UsageError
 from fingerpost.synthesis.intervals import CORRELATION_USUAL
-from fingerpost.synthesis.kernel import drawn_rows, feature_distances, packet_weights
+from fingerpost.synthesis.kernel import feature_distances, packet_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,10 +46,14 @@ UNIFORM_SHARE = 0.01  # of every forecast of a number goes to its whole range al
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Questions:
-    """Situations to forecast: fingerprints (q, B), and sketch coordinates (q, 64) where the template has sketches."""
+    """Situations to forecast: fingerprints (q, B), and sketch coordinates (q, 64) where the template has sketches.
+
+    ``pooled`` are the scores (q, c) and variances (q,) of the kernel on all packets, where they are known already.
+    """
 
     fingerprints: NDArray[np.uint8]
     sketches: NDArray[np.float64] | None = None
+    pooled: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def __len__(self) -> int:
         return len(self.fingerprints)
@@ -129,7 +133,7 @@ class Pool:
         """Return ``count`` of some rows, or all, as content alone picks them."""
         if len(rows) <= count:
             return rows
-        return rows[drawn_rows(self.evidence.subset(rows), self.weights[rows], count)]
+        return np.sort(rows[np.argsort(self.fitted.content[rows], kind="stable")[:count]])
 
     @cached_property
     def targets(self) -> NDArray[np.float64]:

@@ -33,11 +33,15 @@ class Neighbours(Protocol):
 
 NeighboursOf = Callable[["NDArray[np.uint8]"], Neighbours]  # of fingerprints (n, B)
 
+FEW = 4  # fingerprints: for so many counting bits costs less than unpacking them for a product of matrices
 SCAN_ROWS = 16_384  # 128 kB a column: what one step of a scan touches stays in the cache
 
 
 def bit_distances(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Return (p, q) Hamming distances between packed fingerprints (p, B) and (q, B)."""
+    if len(left) <= FEW and left.shape[1] % 8 == 0:
+        words, others = (np.ascontiguousarray(side).view(np.uint64) for side in (left, right))
+        return np.array([np.bitwise_count(others ^ one).sum(axis=1, dtype=np.int64) for one in words])
     bits = 8 * left.shape[1]
     f = signs(left)
     distances = np.empty((len(left), len(right)), np.int64)
@@ -45,6 +49,17 @@ def bit_distances(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[
         product = f @ signs(right[start : start + CHUNK_ROWS]).T  # exact: integers up to 1,024 in float32
         distances[:, start : start + CHUNK_ROWS] = (bits - product.astype(np.int64)) // 2
     return distances
+
+
+def bit_shares(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return (p, q) shares of differing bits: ``bit_distances`` over the number of bits, to the last digit."""
+    bits = 8 * left.shape[1]
+    if len(left) <= FEW or len(right) > CHUNK_ROWS:
+        return np.asarray(bit_distances(left, right) / bits, np.float64)
+    f = signs(left)
+    apart: NDArray[np.float64] = np.subtract(bits, f @ (f if right is left else signs(right)).T, dtype=np.float64)
+    apart /= 2 * bits
+    return apart
 
 
 def sketch_distances(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:

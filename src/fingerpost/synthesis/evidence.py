@@ -14,9 +14,11 @@ import numpy as np
 
 from fingerpost.errors import UsageError
 from fingerpost.ids import node_id
-from fingerpost.synthesis._read import columns_of
+from fingerpost.synthesis._read import columns_of, joined
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import ArrayLike, NDArray
 
     from fingerpost.template import Template
@@ -119,7 +121,9 @@ class Evidence:
             "records": _column(records, n, 1, np.int64),
         }
         order = _first_of_each(columns["packet_ids"])
-        columns = {name: None if column is None else column[order] for name, column in columns.items()}
+        del prints, packet_ids, emitters, fingerprints
+        for name, column in columns.items():  # one by one, so that what was there before makes room for the next
+            columns[name] = None if column is None else column[order]
         node_ids, node_index = node_columns(columns.pop("emitters"))
         if values is not None:
             outcome = _number_columns(
@@ -146,8 +150,23 @@ class Evidence:
         """
         return cls.from_arrays(**columns_of(packets, template, packet_ids))
 
+    @classmethod
+    def from_blocks(
+        cls, blocks: Iterable[tuple[NDArray[Any], NDArray[np.uint8] | None]], template: Template
+    ) -> Evidence:
+        """Read packets part by part, as ``from_packets`` does all at once: only one part need be in memory.
+
+        Each part comes with its packet ids (k, 32), or None to have them hashed.
+        """
+        return cls.from_arrays(**joined(columns_of(packets, template, ids) for packets, ids in blocks))
+
     def subset(self, rows: NDArray[Any]) -> Evidence:
-        """Return the packets of ``rows`` (indices or a mask); nodes without a packet left are dropped."""
+        """Return the packets of ``rows`` (indices or a mask); nodes without a packet left are dropped.
+
+        Where all are chosen it is this evidence itself: columns are never written to, so nothing need be copied.
+        """
+        if rows.dtype == bool and rows.all():
+            return self
         chosen = np.flatnonzero(rows) if rows.dtype == bool else np.sort(rows.astype(np.int64))
         kept, node_index = np.unique(self.node_index[chosen], return_inverse=True)
         position = np.searchsorted(self.summary_rows, chosen)

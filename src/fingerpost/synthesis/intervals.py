@@ -47,6 +47,7 @@ class Uncertainty:
     low_quantile: float  # of scaled left-out residuals, numbers only
     high_quantile: float
     usual_size: float
+    usual_variance: float  # of nine of ten left-out packets, at most
     pool_size: float  # effective number of records in the whole pool, each packet counting by its weight
 
     def effective_sizes(self, smoothing: Smoothing) -> NDArray[np.float64]:
@@ -88,8 +89,7 @@ class Uncertainty:
         """
         estimate = self.fitted.estimate(scores)
         odds, slope = _log_odds(estimate, estimate.argmax(axis=1))
-        usual = np.quantile(self.fitted.residuals.variance, USUAL_SHARE)
-        excess = np.maximum(smoothing.variance - usual, 0)
+        excess = np.maximum(smoothing.variance - self.usual_variance, 0)
         spread = self.fitted.settings.temperature**2 * ((slope @ self.covariance) * slope).sum(axis=1) * excess
         return _logistic(odds / np.sqrt(1 + np.pi / 8 * spread))
 
@@ -161,6 +161,7 @@ def uncertainty(fitted: FittedKernel) -> Uncertainty:
         low_quantile=low,
         high_quantile=high,
         usual_size=usual,
+        usual_variance=float(np.quantile(fitted.residuals.variance, USUAL_SHARE)),
         pool_size=_pool_size(fitted, correlation),
     )
 

@@ -15,15 +15,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fingerpost.errors import UsageError
 from fingerpost.synthesis import _search
+from fingerpost.synthesis._draw import content_ranks, drawn_rows
 from fingerpost.synthesis._solution import Solution, solve_one
-from fingerpost.synthesis.distances import Scan, bit_distances, kernel, nearest_rows, sketch_distances
+from fingerpost.synthesis.distances import Scan, bit_shares, kernel, nearest_rows, sketch_distances
 from fingerpost.synthesis.evidence import CONFIDENCE_CERTAIN, order_of_bytes
+from fingerpost.synthesis.statistics import CHUNK_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +111,7 @@ class Smoothing:
     variance: NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FittedKernel:
     """Evidence with its settings, ready for any number of questions. Made by ``fit``."""
 
@@ -188,6 +191,15 @@ class FittedKernel:
             noise=self.settings.ridge / self.weights[self.order],
             variance=self.solution.variance(cross),
         )
+
+    @cached_property
+    def content(self) -> NDArray[np.uint64]:
+        """What packets are drawn by (n,): see ``content_ranks``."""
+        return content_ranks(self.evidence, self.weights)
+
+    def cross(self, queries: NDArray[np.uint8] | NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the kernels (q, n) between queries (q, width) and all packets in ``order``."""
+        return kernel(self._distances(queries, self.features[self.order]), self.settings.length)
 
     def nearest(self, query: NDArray[Any], count: int) -> NDArray[np.int64]:
         """Return the rows of the ``count`` packets nearest to a query, nearest first, equal ones in row order."""
@@ -306,11 +318,12 @@ def feature_distances(
     """Return (p, q) distances: the share of differing bits, or the squared distance of sketches."""
     if family == "sketch":
         return sketch_distances(left.astype(np.float64), right.astype(np.float64))
-    return np.asarray(bit_distances(left.astype(np.uint8), right.astype(np.uint8)) / (8 * left.shape[1]), np.float64)
+    return bit_shares(left.astype(np.uint8, copy=False), right.astype(np.uint8, copy=False))
 
 
 def _spread(weights: NDArray[np.float64]) -> float:
-    return 1 / (1 + math.fsum(weights.tolist()))
+    parts = (weights[start : start + CHUNK_ROWS].tolist() for start in range(0, len(weights), CHUNK_ROWS))
+    return 1 / (1 + math.fsum(weight for part in parts for weight in part))
 
 
 def _solve(
@@ -353,35 +366,6 @@ def _search_settings(
         ridges=options.ridges,
     )
     return KernelSettings(family=family, length=found.length, ridge=found.ridge, temperature=1.0, spread=spread)
-
-
-def drawn_rows(evidence: Evidence, weights: NDArray[np.float64], count: int) -> NDArray[np.int64]:
-    """Return ``count`` rows (all, if there are fewer) that content alone picks, as good as at random, ascending.
-
-    Ranked by a 64-bit mix of fingerprint, outcome, records and weight: whoever emitted the packets, in whatever order
-    they came, the same are picked. Those that say the same are interchangeable.
-    """
-    if len(evidence) <= count:
-        return np.arange(len(evidence))
-    words = [np.ascontiguousarray(evidence.fingerprints).view(np.uint64)]
-    outcome = (evidence.means, evidence.squares) if evidence.kind == "number" else (evidence.codes.astype(np.int64),)
-    words += [column.view(np.uint64)[:, None] for column in (*outcome, evidence.records, weights)]
-    mixed = _mixed(np.zeros(len(evidence), np.uint64), words)
-    summaries = evidence.summary_rows
-    if len(summaries):
-        mixed[summaries] = _mixed(mixed[summaries], [np.ascontiguousarray(evidence.summary_counts).view(np.uint64)])
-    return np.sort(np.argsort(mixed, kind="stable")[:count])
-
-
-def _mixed(state: NDArray[np.uint64], columns: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
-    """Fold (n, k) words into (n,) by the finaliser of SplitMix64 (Steele, Lea and Flood 2014), modulo 2^64."""
-    for column in columns:
-        for word in column.T:
-            state = (state ^ word) + np.uint64(0x9E3779B97F4A7C15)
-            state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            state = state ^ (state >> np.uint64(31))
-    return state
 
 
 def _content_order(

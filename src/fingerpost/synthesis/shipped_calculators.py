@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,7 +92,7 @@ def shipped_calculators() -> tuple[Calculator, ...]:
     return OwnKernel(), PooledKernel(), NodeAwareKernel(), LinearKernel(), UsualOutcome()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Kernel:
     """Kernel ridge on all packets, or on own ones."""
 
@@ -101,7 +102,8 @@ class _Kernel:
 
     def forecast(self, questions: Questions) -> Forecast:
         """Return what is expected; an asker's own packets alone speak only about situations of their own kind."""
-        scores, variance = self._smoothed(questions)
+        known = None if self.is_own else questions.pooled
+        scores, variance = self._smoothed(questions) if known is None else known
         awake = self.pool.at_home(questions) if self.is_own else np.ones(len(questions), bool)
         return self._forecast(scores, variance, awake)
 
@@ -137,9 +139,22 @@ class _Kernel:
         return predicted[places[rows]], found.variance[places[rows]]
 
     def _smoothed(self, questions: Questions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        blocks = list(self.fitted.smooth(self.pool.features_of(questions)))
+        features = self.pool.features_of(questions)
+        if self._dual is not None:
+            mean, dual = self._dual
+            cross = self.fitted.cross(features)
+            return mean + cross @ dual, np.zeros(len(cross))  # The variance is a number's business alone.
+        blocks = list(self.fitted.smooth(features))
         scores = np.vstack([block.weights @ self.fitted.targets[block.rows] for block in blocks])
         return scores, np.concatenate([block.variance for block in blocks])
+
+    @cached_property
+    def _dual(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """The mean (c,) and the coefficients (n, c) of shares of levels, where all packets are solved together."""
+        solution, targets = self.fitted.solution, self.fitted.targets[self.fitted.order]
+        if solution is None or not self.fitted.evidence.levels:
+            return None
+        return solution.mean(targets), solution.dual(targets)
 
     def _forecast(
         self, scores: NDArray[np.float64], variance: NDArray[np.float64], awake: NDArray[np.bool_]
@@ -153,7 +168,7 @@ class _Kernel:
         return Forecast(values=values, deviations=np.sqrt(unit * (variance + ridge)), awake=awake)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Usual:
     pool: Pool
 
@@ -168,24 +183,50 @@ class _Usual:
         judged = self.pool.judged
         return self._forecast(self.pool.targets[judged], self.pool.weights[judged], self.pool.own[judged])
 
+    @cached_property
+    def _sums(self) -> _Sums:
+        pool = self.pool
+        mine = pool.weights * pool.own * pool.has_own
+        total, targets = pool.weights @ pool.targets, pool.targets
+        spread = 0.0
+        if not pool.evidence.levels:
+            mean = total[0] / pool.weights.sum()
+            spread = float(pool.weights @ (targets[:, 0] - mean) ** 2) / float(pool.weights.sum())
+        return _Sums(
+            weight=float(pool.weights.sum()),
+            targets=total,
+            own_weight=float(mine.sum()),
+            own_targets=mine @ targets,
+            spread=spread,
+        )
+
     def _forecast(self, without: NDArray[np.float64], weight: NDArray[np.float64], own: NDArray[np.bool_]) -> Forecast:
         """Return the usual outcome for each question without a packet of these targets (q, c) and weights (q,).
 
         ``own`` (q,) says which of these packets are the asker's.
         """
-        pool = self.pool
-        weights, targets = pool.weights, pool.targets
-        rest = np.maximum(weights.sum() - weight, 1e-9)[:, None]
-        usual = (weights @ targets - weight[:, None] * without) / rest
-        mine = weights * pool.own * pool.has_own
-        total = np.maximum(mine.sum() - weight * own, 0)[:, None]
-        sums = mine @ targets - (weight * own)[:, None] * without
-        values = (sums + USUAL_RECORDS * usual) / (total + USUAL_RECORDS)
+        pool, sums = self.pool, self._sums
+        rest = np.maximum(sums.weight - weight, 1e-9)[:, None]
+        usual = (sums.targets - weight[:, None] * without) / rest
+        total = np.maximum(sums.own_weight - weight * own, 0)[:, None]
+        values = (sums.own_targets - (weight * own)[:, None] * without + USUAL_RECORDS * usual) / (
+            total + USUAL_RECORDS
+        )
         awake = np.ones(len(values), bool)
         if pool.evidence.levels:
             values = np.maximum(values, 1e-9)
             values /= values.sum(axis=1, keepdims=True)
             return Forecast(values=pool.fitted.shrunk(values), deviations=None, awake=awake)
-        spread = float(weights @ (targets[:, 0] - weights @ targets[:, 0] / weights.sum()) ** 2) / float(weights.sum())
         floor = (1e-6 * (pool.high - pool.low)) ** 2
-        return Forecast(values=values, deviations=np.full(len(values), np.sqrt(max(spread, floor))), awake=awake)
+        return Forecast(values=values, deviations=np.full(len(values), np.sqrt(max(sums.spread, floor))), awake=awake)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sums:
+    """Over the whole pool: weights, and targets times weights (c,); the same of own packets; the spread of numbers."""
+
+    weight: float
+    targets: NDArray[np.float64]
+    own_weight: float
+    own_targets: NDArray[np.float64]
+    spread: float

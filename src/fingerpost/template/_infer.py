@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fingerpost.errors import TableError
-from fingerpost.limits import ENCODED_WIDTH_MAX, NAME_LENGTH_MAX
+from fingerpost.limits import COUNTS_ENTRIES_MAX, COUNTS_KNOTS, ENCODED_WIDTH_MAX, NAME_LENGTH_MAX
 from fingerpost.packet import Profile
 from fingerpost.template._draft import DraftTable, draft_text, levels_lines, quoted, range_line
 from fingerpost.template._drafts import Note, draft_field, is_usable_level, level_order
@@ -31,7 +31,8 @@ TELLTALE_LEVELS_MAX = 50
 TELLTALE_ROWS_MIN = 20
 SIBLINGS_MIN = 3
 SIBLING_SPAN = 4  # columns share a range where the middle one spans at least a quarter of it
-PROFILE_FOR_PERSONAL = Profile.CONSORTIUM  # the strongest that this version emits under
+PROFILE_FOR_PERSONAL = Profile.DP_AGGREGATE
+COUNTED_CELL_BITS = 5  # with fewer cells situations blur, with more each cell holds little but noise
 _PERSONAL_NAME = re.compile(
     r"(?i)(^|[^a-z])(age|sex|gender|birth\w*|dob|born|name|surname|forename|patient\w*|person\w*|subject\w*|customer\w*"
     r"|client\w*|employee\w*|ssn|passport|licen[cs]e|e?mail|phone|mobile|address|street|zip\w*|post\w*code|race"
@@ -70,8 +71,11 @@ def infer_template(
     notes: list[Note] = []
     seen_outcome = survey(outcome, columns[outcome])
     tables = [_draft_outcome(seen_outcome, notes)]
+    told_apart = COUNTS_KNOTS if 'kind = "number"' in tables[0].lines else len(seen_outcome.texts)
     if action is not None:
-        tables.append(_draft_action(survey(action, columns[action])))
+        seen_action = survey(action, columns[action])
+        tables.append(_draft_action(seen_action))
+        told_apart *= 1 + len(seen_action.texts)
     surveys = [survey(column, columns[column]) for column in columns if column not in roles.values()]
     pools = _pools(surveys)
     width, left_out = 0, []
@@ -101,8 +105,23 @@ def infer_template(
     personal = [] if declared is DataClass.NON_PERSONAL else [column for column in columns if looks_personal(column)]
     notes += [Note(column=column, text="looks personal, by its name") for column in personal]
     is_personal = declared is DataClass.PERSONAL or bool(personal)
-    text = _text(tables, left_out, name=name, data_class=declared, is_personal=is_personal)
+    cell_bits = 0
+    if is_personal:
+        notes.append(_note_of_the_cost(tables, outcome))
+        cell_bits = max(0, min(COUNTED_CELL_BITS, (COUNTS_ENTRIES_MAX // told_apart).bit_length() - 1))
+    text = _text(tables, left_out, name=name, data_class=declared, is_personal=is_personal, cell_bits=cell_bits)
     return InferredTemplate(template=parse_template(text, source="draft"), text=text, notes=tuple(notes))
+
+
+def _note_of_the_cost(tables: list[DraftTable], outcome: str) -> Note:
+    """Say what the draft itself tells of the rows, which no profile bounds and no ledger counts."""
+    lines = [line for table in tables for line in table.lines]
+    ranges, levels = (sum(line.startswith(word) for line in lines) for word in ("range", "levels"))
+    text = (
+        f"ranges ({ranges}) and levels ({levels}) were read from the rows, and no budget of dp-aggregate pays for "
+        "that: write what is known of such fields in general instead"
+    )
+    return Note(column=outcome, text=text)
 
 
 def looks_personal(column: str) -> bool:
@@ -211,7 +230,13 @@ def _width_of(table: DraftTable) -> int:
 
 
 def _text(
-    tables: list[DraftTable], left_out: list[str], *, name: str | None, data_class: DataClass, is_personal: bool
+    tables: list[DraftTable],
+    left_out: list[str],
+    *,
+    name: str | None,
+    data_class: DataClass,
+    is_personal: bool,
+    cell_bits: int,
 ) -> str:
     slug = re.sub(r"[^a-z0-9]+", "-", (name or "").lower()).strip("-")[:NAME_LENGTH_MAX].strip("-") or "template"
     head = [
@@ -225,8 +250,10 @@ def _text(
         head.append('# review: "personal" or "non_personal"? Nothing may leave before you decide.')
     head.append(f"data_class = {quoted(data_class.value)}")
     profile = profile_name(PROFILE_FOR_PERSONAL if is_personal else Profile.OPEN)
-    advice = "" if not is_personal else "the records look as if they were about people"
+    advice = "" if not is_personal else "about people: counts with noise, or consortium: all of it, sealed for members"
+    cells = DraftTable(path=("cells",), lines=(f"bits = {cell_bits}",), review="what is counted in each of them")
     tail = [
+        *([cells] if cell_bits else []),
         DraftTable(path=("fingerprint",), lines=("bits = 256",), review="1024 tells situations apart better"),
         DraftTable(path=("privacy",), lines=(f"profile = {quoted(profile)}",), review=advice),
         DraftTable(path=("retention",), lines=("ttl_days = 365",), review="days that a packet lives"),

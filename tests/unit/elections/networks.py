@@ -46,6 +46,18 @@ class Town:
             packet_ids=self.ids[chosen],
         )
 
+    def told_on(self, claims: NDArray[np.int64], days: NDArray[np.int64], until: int) -> Evidence:
+        """The packets that were told on ``days`` up to the day ``until``."""
+        chosen = days <= until
+        return Evidence.from_arrays(
+            fingerprints=self.fingerprints[chosen],
+            codes=claims[chosen],
+            counts=np.zeros((0, LEVELS), np.int64),
+            emitters=np.stack([key(int(node)) for node in self.node[chosen]]),
+            packet_ids=self.ids[chosen],
+            epochs=days[chosen],
+        )
+
     def numbers(self, values: NDArray[np.float64]) -> Evidence:
         """The packets that claim these numbers."""
         return Evidence.from_arrays(

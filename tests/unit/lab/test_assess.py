@@ -15,16 +15,19 @@ from fingerpost.lab.assess.partitions import deal, held_out, skew
 from fingerpost.lab.assess.rules import QUICK
 from fingerpost.lab.assess.run import Request, assess
 from fingerpost.lab.assess.scoring import bootstrap
-from fingerpost.lab.assess.table import read_assessed
+from fingerpost.lab.assess.table import Roles, read_assessed
 from fingerpost.lab.assess.verdict import recommendation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-SIZES = replace(QUICK, seeds=1, rounds=2, tuning_rounds=1, test_max=40)
+SIZES = replace(QUICK, seeds=1, rounds=2, test_max=40, newcomers=1, inverted_records=1, inverted_cases=2)
 
 
-def _report(folder: Path) -> dict[str, Any]:
+def _report(
+    folder: Path, progress: Callable[[str], None] = lambda _step: None, *, kept: Path | None = None
+) -> dict[str, Any]:
     chance = np.random.default_rng(3)
     values = chance.normal(size=(120, 2))
     happened = np.where(values.sum(axis=1) > 0, "yes", "<no>")
@@ -32,8 +35,8 @@ def _report(folder: Path) -> dict[str, Any]:
     lines = [f"{a:.3f},{b:.3f},{'pqr'[row % 3]},{what}" for row, (a, b, what) in enumerate(cells)]
     file = folder / "table.csv"
     file.write_text("\n".join(["a,b,site,happened", *lines]) + "\n", encoding="utf-8")
-    table = read_assessed(file, outcome="happened", node_column="site", rows_max=1_000, seed=0)
-    return assess(Request(table=table, source=file.name, sizes=SIZES))
+    table = read_assessed(file, Roles(outcome="happened", node="site"), rows_max=1_000, seed=0)
+    return assess(Request(table=table, source=file.name, sizes=SIZES), progress, kept=kept)
 
 
 @pytest.fixture(scope="module")
@@ -42,30 +45,53 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return _report(tmp_path_factory.mktemp("assess"))
 
 
-def test_the_same_seed_gives_the_same_figures_but_for_seconds(report: dict[str, Any], tmp_path: Path) -> None:
-    first, second = copy.deepcopy(report), _report(tmp_path)
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_figures_but_for_seconds(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    done: list[str] = []
+
+    def stop(step: str) -> None:
+        done.append(step)
+        if len(done) == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _report(tmp_path, stop, kept=tmp_path / "kept")
+    first, second = copy.deepcopy(report), _report(tmp_path, done.append, kept=tmp_path / "kept")
     for one in (first, second):
-        for arm in one["arms"].values():
-            del arm["seconds"]
+        for timed in (*one["arms"].values(), *one["scaling"]["points"]):
+            del timed["seconds"]
     assert json.dumps(first) == json.dumps(second)
+    assert len(done) - len(set(done)) == 1, "only the part that was interrupted is run again"
 
 
 def test_every_arm_has_the_documented_keys_and_learns_more_than_nothing(report: dict[str, Any]) -> None:
     keys = {"accuracy", "auc", "log_loss", "worst_node_accuracy", "bytes", "seconds", "intervals"}
     assert all(set(arm) == keys for arm in report["arms"].values())
-    assert report["arms"]["outcome_routing"]["auc"] > 0.8
+    assert report["arms"]["consortium"]["auc"] > 0.8
     assert report["arms"]["central_logistic"]["auc"] > 0.8
 
 
 def test_packets_are_counted_as_they_were_encoded(report: dict[str, Any]) -> None:
     records = report["failure_modes"]["communication"]["observations"]
-    assert report["arms"]["outcome_routing"]["bytes"] == 512 * records * (report["nodes"] - 1)
+    assert report["arms"]["consortium"]["bytes"] == 512 * records * (report["nodes"] - 1)
 
 
-def test_liars_cost_undefended_packets_accuracy(report: dict[str, Any]) -> None:
+def test_every_arm_is_held_to_its_own_honest_oracle(report: dict[str, Any]) -> None:
     rows = report["failure_modes"]["byzantine"]["rows"]
-    accuracy = [row["accuracy"]["outcome_routing_undefended"] for row in rows]
-    assert accuracy[-1] < accuracy[0]
+    assert [row["liars"] for row in rows] == [0, 1, 2]
+    for row in rows:
+        for arm, accuracy in row["accuracy"].items():
+            assert row["loss_points"][arm] == pytest.approx(100 * (row["oracle"][arm] - accuracy))
+    assert rows[-1]["loss_points"]["fedavg"] > 0
+
+
+def test_a_malformed_packet_is_refused_and_changes_no_answer(report: dict[str, Any]) -> None:
+    section = report["failure_modes"]["byzantine"]["malformed"]
+    for found in section["outcome_routing"].values():
+        assert found["refused"] == found["hostile_packets"] > 0
+        assert found["accuracy"] == found["accuracy_without"]
+    assert section["federated"]["wrong shape"]["fedavg"]["ended"]
 
 
 def test_the_page_has_every_arm_and_lets_no_cell_become_markup(report: dict[str, Any]) -> None:
@@ -82,15 +108,16 @@ def test_the_page_has_every_arm_and_lets_no_cell_become_markup(report: dict[str,
 )
 def test_the_recommendation_follows_the_figures(report: dict[str, Any], arm: str, wins: bool, use: str) -> None:
     changed = copy.deepcopy(report)
+    changed["chosen"]["federated"] = "fedavg"
     for name, found in changed["arms"].items():
         found["log_loss"] = 0.5
         level = {"low": -0.1, "high": 0.1, "value": 0.0}
         clear = {"low": 0.1, "high": 0.3, "value": 0.2}
-        found["intervals"]["log_loss_minus_outcome_routing"] = clear if name.startswith(("local", "own")) else level
+        found["intervals"]["log_loss_minus_consortium"] = clear if name.startswith(("local", "own")) else level
     changed["arms"][arm]["log_loss"] = 0.3 if wins else 0.5
     if wins:
         interval = {"low": -0.3, "high": -0.1, "value": -0.2}
-        changed["arms"][arm]["intervals"]["log_loss_minus_outcome_routing"] = interval
+        changed["arms"][arm]["intervals"]["log_loss_minus_consortium"] = interval
     assert recommendation(changed)["use"] == use
 
 
@@ -98,7 +125,7 @@ def test_local_wins_when_nothing_shared_is_better(report: dict[str, Any]) -> Non
     changed = copy.deepcopy(report)
     changed["arms"]["local_forest"]["log_loss"] = 0.001
     interval = {"low": -0.3, "high": -0.1, "value": -0.2}
-    changed["arms"]["local_forest"]["intervals"]["log_loss_minus_outcome_routing"] = interval
+    changed["arms"]["local_forest"]["intervals"]["log_loss_minus_consortium"] = interval
     assert recommendation(changed)["use"] == "local"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from fingerpost.errors import FingerpostError
 from fingerpost.lab.assess.features import draft_template, encode_all, raw_features
-from fingerpost.lab.assess.table import AssessedTable, read_assessed
+from fingerpost.lab.assess.table import AssessedTable, Roles, read_assessed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def _rows(cell: Callable[[int], str] = str, outcome: Callable[[int], str] = lamb
 def _read(folder: Path, text: str, *, node: str | None = "site", most: int = 10_000) -> AssessedTable:
     file = folder / "table.csv"
     file.write_text(text, encoding="utf-8")
-    return read_assessed(file, outcome="happened", node_column=node, rows_max=most, seed=0)
+    return read_assessed(file, Roles(outcome="happened", node=node), rows_max=most, seed=0)
 
 
 HONEST = {
@@ -55,6 +55,22 @@ HONEST = {
     "outcomes as numbers": _rows(str, lambda row: str(row % 4)),
     "outcomes as booleans": _rows(str, lambda row: ["true", "false"][row % 2]),
     "quoted cells with markup": _rows(lambda row: f'"<b>{row % 3}</b> & more"'),
+    "cells of mixed kinds": _rows(lambda row: ["1", "1.0", "one", "true", "2024-01-01", ""][row % 6]),
+    "times with zones": _rows(lambda row: f"2024-05-{row % 28 + 1:02d}T08:00:00+02:00"),
+    "negative zeros": _rows(lambda row: ["-0.0", "0", "0.0"][row % 3]),
+    "tiny numbers": _rows(lambda row: f"{row % 9}e-300"),
+    "leading zeros": _rows(lambda row: f"{row % 40:05d}"),
+    "percent signs": _rows(lambda row: f"{row % 90} %"),
+    "emoji and other scripts": _rows(lambda row: ["🙂", "日本", "שלום", "e\u0301"][row % 4]),
+    "line breaks in cells": _rows(lambda row: f'"first {row % 3}\nsecond"'),
+    "formulas of spreadsheets": _rows(lambda row: f"=cmd|{row % 3}"),
+    "a byte order mark": "\ufeff" + _rows(),
+    "outcomes with quotes": _rows(str, lambda row: ['"it\'s ""so"""', "no"][row % 2]),
+    "outcomes in other scripts": _rows(str, lambda row: ["是", "否"][row % 2]),
+    "a site of five rows": _rows(str).replace(",b,", ",a,").replace(",a,", ",tiny,", 5),
+    "a site per row": "\n".join(["x,odd,site,happened", *(f"{r % 7},1,s{r},{'ny'[r % 2]}" for r in range(ROWS))])
+    + "\n",
+    "names of columns with spaces": _rows().replace("odd", "what a (strange) name"),
     "a site with one outcome": _rows(str, lambda row: "n" if row % 3 == 0 else "ny"[row % 2]),
 }
 REFUSED = {
@@ -117,3 +133,51 @@ def test_a_test_row_cannot_change_the_template(tmp_path: Path) -> None:
     second = _read(tmp_path, _rows(lambda row: "77777" if row == 1 else str(row % 9)))
     train = np.flatnonzero(np.arange(ROWS) % 4 != 1)
     assert draft_template(first, train)[0].template_id == draft_template(second, train)[0].template_id
+
+
+def test_at_least_forty_nasty_tables_are_tried() -> None:
+    assert len(HONEST) + len(REFUSED) >= 40
+
+
+def test_three_hundred_columns_are_read_and_what_does_not_fit_is_said(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    names = [f"c{place}" for place in range(300)]
+    lines = [",".join(f"{value:.2f}" for value in chance.normal(size=300)) + f",{'ny'[row % 2]}" for row in range(ROWS)]
+    table = _read(tmp_path, "\n".join([",".join([*names, "happened"]), *lines]) + "\n", node=None)
+    template, _ = draft_template(table, np.arange(60))
+    assert len(table.columns) == 300
+    assert len(template.situation) > 0
+
+
+def test_rows_are_put_in_order_of_time_and_know_what_happened_before(tmp_path: Path) -> None:
+    lines = [
+        f"{row % 7},{'ab'[row % 2]},2024-{12 - row // 10:02d}-{31 - row % 10 * 3:02d},{'ny'[row % 3 == 0]}"
+        for row in range(80)
+    ]
+    file = tmp_path / "table.csv"
+    file.write_text("\n".join(["x,site,day,happened", *lines]) + "\n", encoding="utf-8")
+    table = read_assessed(file, Roles(outcome="happened", node="site", time="day"), rows_max=100, seed=0)
+    assert "day" not in table.columns
+    assert table.previous is not None
+    assert table.nodes is not None
+    for node in (0, 1):
+        mine = table.nodes == node
+        assert table.previous[mine].tolist() == [-1, *table.codes[mine].tolist()[:-1]]
+
+
+@pytest.mark.parametrize(
+    ("roles", "code"),
+    [
+        (Roles(outcome="happened", time="odd"), "assess-time"),
+        (Roles(outcome="happened", action="odd"), "assess-actions"),
+        (Roles(outcome="happened", action="happened"), "assess-roles"),
+        (Roles(outcome="happened", time="when"), "column-missing"),
+    ],
+)
+def test_a_column_that_cannot_have_its_role_is_refused(roles: Roles, code: str, tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    file.write_text(_rows(lambda row: f"name {row}"), encoding="utf-8")
+    with pytest.raises(FingerpostError) as caught:
+        read_assessed(file, roles, rows_max=100, seed=0)
+    assert caught.value.code == code
+    assert caught.value.hint

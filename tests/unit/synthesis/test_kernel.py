@@ -9,10 +9,11 @@ import pytest
 
 from fingerpost.errors import UsageError
 from fingerpost.synthesis import _search
+from fingerpost.synthesis._draw import drawn_rows
 from fingerpost.synthesis._solution import Solution
 from fingerpost.synthesis.distances import bit_distances, kernel, nearest_rows, sketch_distances
 from fingerpost.synthesis.evidence import Evidence
-from fingerpost.synthesis.kernel import FittedKernel, KernelOptions, drawn_rows, fit, packet_weights
+from fingerpost.synthesis.kernel import FittedKernel, KernelOptions, fit, packet_weights
 from tests.unit.synthesis.pools import emitters, random_fingerprints, sign_fingerprints
 
 

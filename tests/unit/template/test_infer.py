@@ -68,7 +68,7 @@ def test_the_data_class_is_undeclared_until_the_owner_decides() -> None:
     columns = {"x": spread(["a", "b"])}
     assert draft(columns).template.data_class is DataClass.UNDECLARED
     personal = draft(columns, data_class="personal").template
-    assert (personal.data_class, personal.profile) == (DataClass.PERSONAL, Profile.CONSORTIUM)
+    assert (personal.data_class, personal.profile) == (DataClass.PERSONAL, Profile.DP_AGGREGATE)
     public = draft(columns, data_class="non_personal").template
     assert (public.data_class, public.profile) == (DataClass.NON_PERSONAL, Profile.OPEN)
 
@@ -398,6 +398,24 @@ def test_other_columns_do_not(column: str) -> None:
     found = infer_template(columns, outcome="outcome")
     assert not [note for note in found.notes if "personal" in note.text]
     assert found.template.profile is Profile.OPEN
+
+
+def test_records_about_people_are_counted_in_as_many_cells_as_there_is_room_for() -> None:
+    rows = 60_000
+    columns = {"age": [30, 40, 50, 60] * (rows // 4), "y": spread(["no", "yes"], rows)}
+    columns["drug"] = [f"drug {row % 200}" for row in range(rows)]
+    assert infer_template(columns, outcome="y").template.cell_bits == 5
+    columns["y"] = [f"course {row // 200 % 200}" for row in range(rows)]
+    assert infer_template(columns, outcome="y", action="drug").template.cell_bits == 2
+    numeric = {"age": columns["age"], "y": GENERATOR.normal(size=rows)}
+    assert infer_template(numeric, outcome="y").template.cell_bits == 5
+
+
+def test_the_owner_is_told_that_the_draft_itself_is_not_paid_for() -> None:
+    (note,) = (note for note in draft({"age": [1.5, 2.5] * (ROWS // 2)}).notes if "budget" in note.text)
+    assert note.text.startswith("ranges (2) and levels (1) were read from the rows")
+    public = draft({"age": [1.5, 2.5] * (ROWS // 2)}, data_class="non_personal")
+    assert not [note for note in public.notes if "budget" in note.text]
 
 
 def test_the_owner_has_the_last_word_on_what_is_personal() -> None:

@@ -9,56 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fingerpost.errors import UsageError
-from fingerpost.lab import pool
+from fingerpost.fingerprint import Fingerprinter
+from fingerpost.lab.assess.routing import DAY, Askers, by_node, evidence_of, packets_of, routed
 from fingerpost.lab.federated.arms import federated_forecast
-from fingerpost.lab.federated.clients import Plan, Shard
-from fingerpost.synthesis import Synthesizer
+from fingerpost.synthesis.evidence import Evidence
+from fingerpost.synthesis.kernel import fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
-    from fingerpost.synthesis import Evidence
-    from fingerpost.template import Template
-
-    Probabilities = NDArray[np.float64]
-    Rows = NDArray[np.int64]
+    from fingerpost.lab.assess.setting import Probabilities, Rows, Setting
 
 NUMBER_SIZE_BYTES = 4
 NEIGHBOURS = 5
 TREES = 100
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Setting:
-    """One split under one partition: what each arm is given.
-
-    ``codes`` (n,) are outcomes as their owners state them; ``owners`` (n,) say which node has a row, ``train`` which
-    rows it may tell of; ``asked`` (q,) are the rows asked about, each at one node ``asked_at`` (q,).
-    """
-
-    features: NDArray[np.float64]
-    encoded: NDArray[np.int16]
-    template: Template
-    codes: Rows
-    levels: int
-    owners: Rows
-    nodes: int
-    train: Rows
-    asked: Rows
-    asked_at: Rows
-    plan: Plan
-    seed: int
-
-    def rows_of(self, node: int) -> Rows:
-        """Return the training rows of a node."""
-        return np.asarray(self.train[self.owners[self.train] == node], np.int64)
-
-    def shards(self) -> list[Shard]:
-        """Return every node's training rows as federated arms take them."""
-        owned = [self.rows_of(node) for node in range(self.nodes)]
-        return [Shard(rows=self.features[rows], codes=self.codes[rows]) for rows in owned]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,66 +41,64 @@ def run_arm(name: str, setting: Setting) -> Said:
     return Said(probabilities=probabilities, bytes=moved, seconds=time.perf_counter() - started)
 
 
-def packets_of(setting: Setting) -> NDArray[Any]:
-    """Return the signed packets of all training rows, as their owners' nodes would emit them."""
-    train = setting.train
-    outcomes = _template_codes(setting.template)[setting.codes[train]]
-    return pool.emit(setting.template, setting.encoded[train], outcomes, nodes=setting.owners[train], seed=setting.seed)
-
-
-def forecast_of(evidence: Evidence, setting: Setting, asked: Rows) -> Probabilities:
-    """Return what the calculator says about rows ``asked`` from ``evidence``."""
-    questions = pool.Questions(setting.template, setting.encoded[asked])
-    synthesizer = Synthesizer(evidence, setting.template, day=pool.DAY)
-    said = synthesizer.uncertainty.fitted.predict(questions.fingerprints)
-    return said[:, _template_codes(setting.template)]
-
-
-def _template_codes(template: Template) -> Rows:
-    """Return for each of our levels its number in the template, which orders them by name."""
-    levels: tuple[str, ...] = getattr(template.outcome, "levels", ())
-    if not levels:
-        raise UsageError("lab-outcome", "the outcome of an assessment is a category")
-    return np.array(sorted(range(len(levels)), key=lambda place: levels[place]), np.int64)
-
-
 def _majority(setting: Setting) -> tuple[Probabilities, int]:
-    shares = _shares(setting.codes[setting.train], setting.levels)
+    shares = setting.shares(setting.train)
     return np.tile(shares, (len(setting.asked), 1)), setting.nodes * setting.levels * NUMBER_SIZE_BYTES
 
 
-def _shares(codes: Rows, levels: int) -> Probabilities:
-    counts = np.bincount(codes, minlength=levels) + 1.0
-    return np.asarray(counts / counts.sum(), np.float64)
+def _routed(profile: str) -> Callable[[Setting], tuple[Probabilities, int]]:
+    def say(setting: Setting) -> tuple[Probabilities, int]:
+        return routed(setting, profile)
 
-
-def _outcome_routing(setting: Setting) -> tuple[Probabilities, int]:
-    packets = packets_of(setting)
-    said = forecast_of(pool.collect(setting.template, packets), setting, setting.asked)
-    return said, packets.nbytes * (setting.nodes - 1)  # every node fetches what the others emitted
+    return say
 
 
 def _own_packets(setting: Setting) -> tuple[Probabilities, int]:
+    """Our calculators without the others: what one's own packets say."""
+
     def local(node: int, asked: Rows) -> Probabilities:
         rows = setting.rows_of(node)
         if len(np.unique(setting.codes[rows])) < 2:
             return _alone(setting, node, asked)
         own = replace(setting, train=rows)
-        return forecast_of(pool.collect(own.template, packets_of(own)), own, asked)
+        return Askers(evidence_of(packets_of(own), own), own).forecast(node, asked, elections=False)
 
-    return _by_node(setting, local), 0
+    return by_node(setting, local), 0
+
+
+def _raw_rows(setting: Setting) -> tuple[Probabilities, int]:
+    """Our kernel ridge on the rows themselves, all moved to one place: what fingerprints cost."""
+    train = setting.train
+    ids = np.zeros((len(train), 32), np.uint8)
+    ids[:, :8] = np.arange(len(train), dtype=">u8").view(np.uint8).reshape(-1, 8)
+    evidence = Evidence.from_arrays(
+        fingerprints=Fingerprinter(setting.template).fingerprints(setting.encoded[train]),
+        codes=setting.codes[train],
+        counts=np.zeros((0, setting.levels), np.int64),
+        packet_ids=ids,
+    )
+    rows = setting.features[train]
+    fitted = fit(evidence, day=DAY, sketches=rows)
+    said = fitted.predict(np.zeros((len(setting.asked), 1), np.uint8), setting.features[setting.asked])
+    return said, rows.size * NUMBER_SIZE_BYTES
+
+
+def _no_change(setting: Setting) -> tuple[Probabilities, int]:
+    """What happened last at this node happens again, as surely as it did in training rows."""
+    if setting.previous is None:
+        raise UsageError("lab-arm", "rows without a time have nothing that could stay the same")
+    seen = setting.train[setting.previous[setting.train] >= 0]
+    stays = (1 + (setting.previous[seen] == setting.codes[seen]).sum()) / (2 + len(seen))
+    last = setting.previous[setting.asked]
+    said = np.full((len(last), setting.levels), (1 - stays) / max(setting.levels - 1, 1))
+    known = last >= 0
+    said[np.flatnonzero(known), last[known]] = stays
+    said[~known] = setting.shares(setting.train)
+    return said, 0
 
 
 def _alone(setting: Setting, node: int, asked: Rows) -> Probabilities:
-    return np.tile(_shares(setting.codes[setting.rows_of(node)], setting.levels), (len(asked), 1))
-
-
-def _by_node(setting: Setting, local: Callable[[int, Rows], Probabilities]) -> Probabilities:
-    said = np.zeros((len(setting.asked), setting.levels))
-    for node in np.unique(setting.asked_at):
-        here = setting.asked_at == node
-        said[here] = local(int(node), setting.asked[here])
-    return said
+    return np.tile(setting.shares(setting.rows_of(node)), (len(asked), 1))
 
 
 def _model(name: str, seed: int) -> Any:
@@ -145,6 +107,10 @@ def _model(name: str, seed: int) -> Any:
 
     if name == "logistic":
         return LogisticRegression(C=0.3, max_iter=1_000, tol=1e-3)
+    if name == "svm":
+        from sklearn.svm import SVC
+
+        return SVC(C=1.0, probability=True, random_state=seed)
     if name == "forest":
         return RandomForestClassifier(TREES, min_samples_leaf=3, random_state=seed)
     return HistGradientBoostingClassifier(max_iter=100, learning_rate=0.1, max_leaf_nodes=15, random_state=seed)
@@ -152,6 +118,8 @@ def _model(name: str, seed: int) -> Any:
 
 def _fitted(setting: Setting, name: str, rows: Rows, asked: Rows) -> Probabilities:
     """Return what a model trained on ``rows`` says; outcomes it never saw keep one imagined row."""
+    if len(np.unique(setting.codes[rows])) < 2:
+        return np.tile(setting.shares(rows), (len(asked), 1))
     model = _model(name, setting.seed).fit(setting.features[rows], setting.codes[rows])
     said = np.zeros((len(asked), setting.levels))
     said[:, model.classes_] = model.predict_proba(setting.features[asked])
@@ -167,7 +135,7 @@ def _local(name: str) -> Callable[[Setting], tuple[Probabilities, int]]:
                 return _alone(setting, node, asked)
             return _fitted(setting, name, rows, asked)
 
-        return _by_node(setting, say), 0
+        return by_node(setting, say), 0
 
     return local
 
@@ -197,18 +165,21 @@ def _statistics(setting: Setting) -> tuple[Probabilities, int]:
     """Nodes send counts, sums and one matrix of products, once: linear discriminant analysis, shrunk a little."""
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+    width = setting.features.shape[1]
+    numbers = setting.levels * (width + 1) + width * (width + 1) // 2
+    moved = 2 * setting.nodes * numbers * NUMBER_SIZE_BYTES
+    if len(np.unique(setting.codes[setting.train])) < 2:
+        return np.tile(setting.shares(setting.train), (len(setting.asked), 1)), moved
     model: Any = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01)
     model.fit(setting.features[setting.train], setting.codes[setting.train])
     said = np.zeros((len(setting.asked), setting.levels))
     said[:, model.classes_] = model.predict_proba(setting.features[setting.asked])
-    width = setting.features.shape[1]
-    numbers = setting.levels * (width + 1) + width * (width + 1) // 2
-    return said, 2 * setting.nodes * numbers * NUMBER_SIZE_BYTES
+    return said, moved
 
 
 def _federated(name: str) -> Callable[[Setting], tuple[Probabilities, int]]:
     def federated(setting: Setting) -> tuple[Probabilities, int]:
-        found = federated_forecast(name, setting.shards(), setting.features[setting.asked], setting.plan)
+        found = federated_forecast(name, setting.shards(), setting.features[setting.asked], setting.plan_of(name))
         return found.probabilities, found.bytes
 
     return federated
@@ -216,20 +187,49 @@ def _federated(name: str) -> Callable[[Setting], tuple[Probabilities, int]]:
 
 ARMS: dict[str, Callable[[Setting], tuple[Probabilities, int]]] = {
     "majority": _majority,
+    "no_change": _no_change,
     "local_logistic": _local("logistic"),
     "local_forest": _local("forest"),
     "own_packets": _own_packets,
-    "outcome_routing": _outcome_routing,
+    "consortium": _routed("consortium"),
+    "dp-aggregate": _routed("dp-aggregate"),
+    "open": _routed("open"),
     "federated_neighbours": _neighbours,
     "one_shot_lda": _statistics,
     "fedavg": _federated("fedavg"),
+    "fedavgm": _federated("fedavgm"),
+    "fedadam": _federated("fedadam"),
     "fedprox": _federated("fedprox"),
     "scaffold": _federated("scaffold"),
+    "moon": _federated("moon"),
+    "gossip": _federated("gossip"),
+    "asynchronous": _federated("asynchronous"),
+    "fedma": _federated("fedma"),
+    "top-k": _federated("top-k"),
+    "eight-bits": _federated("eight-bits"),
+    "dp-sgd": _federated("dp-sgd"),
+    "secure-aggregation": _federated("secure-aggregation"),
+    "pooled_rows": _raw_rows,
     "central_logistic": _central("logistic"),
+    "central_svm": _central("svm"),
     "central_forest": _central("forest"),
     "central_boosting": _central("boosting"),
 }
+ROUTING = "consortium"
+ROUTED_ARMS = ("consortium", "dp-aggregate", "open")
 LOCAL_ARMS = ("local_logistic", "local_forest", "own_packets")
-FEDERATED_ARMS = ("fedavg", "fedprox", "scaffold")
-CENTRAL_ARMS = ("central_logistic", "central_forest", "central_boosting")
-ROUTING = "outcome_routing"
+ONE_SHOT_ARMS = ("federated_neighbours", "one_shot_lda")
+FEDERATED_ARMS = (
+    "fedavg", "fedavgm", "fedadam", "fedprox", "scaffold", "moon", "gossip", "asynchronous", "fedma", "top-k",
+    "eight-bits", "dp-sgd", "secure-aggregation",
+)  # fmt: skip
+CENTRAL_ARMS = ("central_logistic", "central_svm", "central_forest", "central_boosting")
+QUICK_ARMS = (
+    "majority", "no_change", "local_logistic", "local_forest", "own_packets", "consortium", "dp-aggregate", "open",
+    "federated_neighbours", "one_shot_lda", "fedavg", "fedprox", "scaffold", "central_logistic", "central_boosting",
+)  # fmt: skip
+
+
+def of_kind(arms: dict[str, Any], kind: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the arms of a kind that were run."""
+    return tuple(name for name in kind if name in arms)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fingerpost.errors import TableError
 from fingerpost.lab.assess.table import level_of, number_of
-from fingerpost.template import Template, encode_table, infer_template, parse_template
+from fingerpost.template import encode_table, infer_template
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fingerpost.lab.assess.table import AssessedTable
+    from fingerpost.template import Template
 
 NUMERIC_SHARE_MIN = 0.9
 LEVELS_SHOWN_MAX = 20
-BITS = 1_024
+OUTCOME, ACTION = "(outcome)", "(action)"
 
 
 def raw_features(table: AssessedTable, train: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -62,13 +65,55 @@ def _number(text: str) -> float:
 def draft_template(table: AssessedTable, train: NDArray[np.int64]) -> tuple[Template, list[str]]:
     """Return the template that nodes would draft from rows ``train``, and what was noted on the way.
 
-    The profile is ``open``: it is the one under which this assessment lets packets be read back.
+    Its profile is ``open`` until a configuration gives it another: every arm routes the same encoded situations.
     """
     columns: dict[str, list[Any]] = {name: [cells[row] for row in train] for name, cells in table.columns.items()}
-    columns[table.outcome] = [f"level {code:02d}" for code in table.codes[train]]
-    drafted = infer_template(columns, outcome=table.outcome, name="assessed", data_class="non_personal")
-    text = drafted.text.replace("\nbits = 256\n", f"\nbits = {BITS}\n")
-    return parse_template(text, source="draft"), [f"{note.column}: {note.text}" for note in drafted.notes]
+    unseen = sorted(set(range(len(table.levels))) - set(table.codes[train].tolist()))
+    columns = {
+        name: [*cells, *([None] * len(unseen))] for name, cells in columns.items()
+    }  # levels are agreed, not data
+    columns[OUTCOME] = [level_name(code) for code in [*table.codes[train], *unseen]]
+    if table.actions is not None:
+        taken = [*table.actions[train], *([0] * len(unseen))]
+        columns[ACTION] = [None if code == 0 else level_name(code) for code in taken]
+    action = None if table.actions is None else ACTION
+    drafted = infer_template(columns, outcome=OUTCOME, action=action, name="assessed", data_class="non_personal")
+    return drafted.template, [f"{note.column}: {note.text}" for note in drafted.notes if note.column in table.columns]
+
+
+def level_name(code: int) -> str:
+    """Return what a drafted template calls an outcome or an action: its number, so that any text can be one."""
+    return f"level {code:02d}"
+
+
+def given_template(template: Template, table: AssessedTable) -> AssessedTable:
+    """Return the table as far as a given template sees it. Raises ``TableError`` where they do not belong together."""
+    known: tuple[str, ...] = getattr(template.outcome, "levels", ())
+    missing = [part.name for part in template.situation if part.name not in table.columns]
+    if template.outcome.name != table.outcome or not known:
+        raise TableError(
+            "assess-template",
+            f"the outcome of the template {template.name!r} is {template.outcome.name!r}, and not the category "
+            f"{table.outcome!r}",
+            hint="give the template of this outcome, or leave it out and one is drafted",
+        )
+    absent = [level for level in table.levels if level not in known]
+    if absent:
+        raise TableError(
+            "assess-template",
+            f"the template does not know the outcome {absent[0]!r}",
+            hint=f"its levels are: {', '.join(known[:20])}",
+        )
+    if len(missing) == len(template.situation):
+        raise TableError("assess-template", "the table has no field of the template", hint="is it the right one?")
+    notes = [f"the template's field {name!r} is not in the table: it counts as missing" for name in missing]
+    fields = {part.name for part in template.situation}
+    left = [name for name in table.columns if name not in fields]
+    if left:
+        notes.append(f"not in the template, so no arm sees them: {', '.join(left)}")
+    columns = {name: cells for name, cells in table.columns.items() if name in fields}
+    columns |= {name: [None] * len(table) for name in missing}
+    return replace(table, columns=columns, notes=(*table.notes, *notes))
 
 
 def encode_all(template: Template, table: AssessedTable) -> tuple[NDArray[np.int16], int]:
@@ -80,5 +125,9 @@ def encode_all(template: Template, table: AssessedTable) -> tuple[NDArray[np.int
     if problems:
         encoded, left = encode_table(template, columns, rows=len(table))
         if left:
-            raise AssertionError(f"a missing cell does not fit its template: {left[0].message}")
+            raise TableError(
+                "assess-template",
+                f"row {left[0].row}, {left[0].message}",
+                hint="let the field be missing in the template, or leave such rows out of the table",
+            )
     return encoded, len(problems)

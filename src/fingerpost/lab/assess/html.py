@@ -40,24 +40,41 @@ def html_of(report: Mapping[str, Any]) -> str:
         f"<h2>All methods, partition {escape(report['headline_partition'])}</h2>",
         plots["arms"],
         _arms(report["arms"]),
+        _chosen(report["chosen"]),
+        "<h2>Reconstruction</h2>",
+        _verdict(_said_of_inversion(modes["inversion"])),
+        _inversion(modes["inversion"]),
+        "<p>This does not show attackers who know more of the table, nor updates of many records and many rounds, "
+        "which give less away.</p>",
         "<h2>When nodes differ</h2>",
+        plots["partitions"],
+        _verdict(_said_of_partitions(report)),
         _penalties(modes["non_iid"]),
-        "<p>Pooled packets, pooled neighbours, pooled statistics and central rows do not depend on who has which rows: "
-        "their loss is zero by construction, apart from what a calculator makes of the nodes' names.</p>",
+        plots["newcomer"],
+        _newcomer(modes["non_iid"]["newcomer"]),
         "<p>This does not show other ways in which nodes can differ, such as one that measures otherwise.</p>",
         "<h2>Bytes</h2>",
+        plots["communication"],
+        _verdict(_said_of_bytes(modes["communication"])),
         _facts("Bytes of packets and of models", modes["communication"]),
-        "<p>This does not show frames, directories or lost messages; federated bytes are of encoded messages.</p>",
+        "<p>This does not show frames or lost messages; federated bytes are of encoded messages.</p>",
         "<h2>Liars</h2>",
         plots["liars"],
+        _verdict(_said_of_liars(modes["byzantine"])),
         _liars(modes["byzantine"]),
-        "<p>This shows one attack by liars who do not adapt, and packets without the defence of elections.</p>",
+        _malformed(modes["byzantine"]["malformed"]),
+        "<p>This does not show liars who adapt to what an asker elects by; counts under dp-aggregate are not elected "
+        "among.</p>",
         "<h2>More nodes</h2>",
         plots["scaling"],
+        _verdict(_said_of_scaling(report["scaling"])),
         _scaling(report["scaling"]),
-        "<p>This does not show more nodes than the table has, nor nodes that differ.</p>",
+        plots["graph"],
+        "<p>This does not show nodes that differ, nor more observations than the table has.</p>",
+        *([_actions(report["actions"])] if "actions" in report else []),
+        *([_checklist(report["checklist"])] if "checklist" in report else []),
         "<h2>Not measured</h2>",
-        _list(list(modes["not_measured"].values())),
+        _list(list(modes["not_measured"].values()) or ["Nothing was left out."]),
         "<h2>Rules of the game</h2>",
         _list(report["rules"]),
         "<h2>What was done to the table</h2>",
@@ -91,14 +108,14 @@ def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *,
 
 
 def _dimensions(dimensions: Mapping[str, Any]) -> str:
-    rows = [(name, found["outcome_routing"], found["federated"]) for name, found in dimensions.items()]
+    rows = [(name, found["consortium"], found["federated"]) for name, found in dimensions.items()]
     return _table("The two side by side", ("dimension", "outcome routing", "federated learning"), rows, words=True)
 
 
 def _arms(arms: Mapping[str, Any]) -> str:
     rows = []
     for name, arm in arms.items():
-        apart = arm["intervals"]["accuracy_minus_outcome_routing"]
+        apart = arm["intervals"]["accuracy_minus_consortium"]
         rows.append(
             (
                 name.replace("_", " "),
@@ -111,7 +128,7 @@ def _arms(arms: Mapping[str, Any]) -> str:
                 f"{arm['seconds']:.1f}",
             )
         )
-    heads = ("arm", "accuracy", "points to routing (95 %)", "AUC", "log-loss", "worst node", "bytes", "seconds")
+    heads = ("arm", "accuracy", "points to consortium (95 %)", "AUC", "log-loss", "worst node", "bytes", "seconds")
     return _table("Scores on rows that no arm was trained on", heads, rows)
 
 
@@ -133,11 +150,154 @@ def _penalties(section: Mapping[str, Any]) -> str:
 def _facts(caption: str, facts: Mapping[str, Any]) -> str:
     rows = []
     for name, value in facts.items():
+        if name == "break_even_curves":
+            continue
         if isinstance(value, dict):
             rows += [(f"{name}: {key}".replace("_", " "), _shown(one)) for key, one in value.items()]
         else:
             rows.append((name.replace("_", " "), _shown(value)))
     return _table(caption, ("figure", "value"), rows)
+
+
+def _verdict(sentence: str) -> str:
+    return f'<p class="verdict">{escape(sentence)}</p>'
+
+
+def _chosen(chosen: Mapping[str, Any]) -> str:
+    rows = [(name.replace("_", " "), f"{value:.3f}") for name, value in chosen["validation_log_loss"].items()]
+    caption = f"Log-loss on rows held back from training: {chosen['profile']} and {chosen['federated']} were chosen"
+    return _table(caption, ("arm", "log-loss"), rows)
+
+
+def _said_of_inversion(section: Mapping[str, Any]) -> str:
+    update = max(section["updates"], key=lambda row: float(row["psnr"]))
+    members, strangers = _best_attack(section, "open"), _best_attack(section, "consortium")
+    return (
+        f"An update gives a record away at up to {update['psnr']:.1f} dB ({update['label']}); a fingerprint in clear, "
+        f"as members of a consortium see it, at {members['psnr']:.1f} dB, a sealed packet at {strangers['psnr']:.1f} "
+        f"dB; "
+        f"guessing the mean gives {section['baselines']['public mean']['psnr']:.1f} dB."
+    )
+
+
+def _best_attack(section: Mapping[str, Any], profile: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = section["packets"][profile]["attacks"][section["packets"][profile]["best"]]
+    return found
+
+
+def _inversion(section: Mapping[str, Any]) -> str:
+    rows = [
+        (f"packet, {profile}: {found['best']}", *_recovered(_best_attack(section, profile)))
+        for profile, found in section["packets"].items()
+    ]
+    rows += [(f"update: {row['label']}", *_recovered(row)) for row in section["updates"]]
+    rows += [(f"guess: {name}", *_recovered(found)) for name, found in section["baselines"].items()]
+    heads = ("what is attacked, and how", "PSNR (dB)", "R2", "beyond 20 dB", "records named")
+    return _table("Records reconstructed from what leaves a node", heads, rows)
+
+
+def _recovered(found: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{found['psnr']:.1f}",
+        f"{found['r2']:.2f}",
+        f"{100 * found['above_20_db']:.0f} %",
+        f"{100 * found['named']:.0f} %",
+    )
+
+
+def _said_of_partitions(report: Mapping[str, Any]) -> str:
+    federated, penalties = report["chosen"]["federated"], report["failure_modes"]["non_iid"]["penalty_points"]
+    worst = max(penalties, key=lambda name: float(penalties[name]["consortium"]))
+    return (
+        f"Against rows dealt out evenly, consortium loses most under {worst}: {penalties[worst]['consortium']:+.1f} "
+        f"points; {federated} loses {penalties[worst][federated]:+.1f} there."
+    )
+
+
+def _said_of_bytes(section: Mapping[str, Any]) -> str:
+    equal = section["break_even_parameters_all_nodes_fetch"]
+    less = "routing" if section["model_parameters"] > equal else "federated learning"
+    return (
+        f"With {section['observations']:,} observations and {section['rounds']} rounds both move the same at "
+        f"{equal:,.0f} parameters; this model has {section['model_parameters']:,}, so {less} moves less."
+    )
+
+
+def _said_of_liars(section: Mapping[str, Any]) -> str:
+    row = max((one for one in section["rows"] if one["attack"] == "flip"), key=lambda one: float(one["share"]))
+    most = min(row["loss_points"], key=row["loss_points"].__getitem__)
+    return (
+        f"With {row['liars']} liars of {row['nodes']} that agree on wrong outcomes, {most} loses least to its own "
+        f"honest oracle ({row['loss_points'][most]:+.1f} points); consortium loses "
+        f"{row['loss_points']['consortium']:+.1f} with elections and "
+        f"{row['loss_points']['consortium without elections']:+.1f} without."
+    )
+
+
+def _said_of_scaling(section: Mapping[str, Any]) -> str:
+    if not section["laws"]:
+        return "Too few numbers of nodes were measured to fit a law."
+    laws = section["laws"]
+    return (
+        f"Log-loss is fitted better by the number of {laws['follows']} (residuals "
+        f"{laws['log_loss_of_nodes']['residual']:.4f} by nodes, {laws['log_loss_of_pairs']['residual']:.4f} by pairs)."
+    )
+
+
+def _newcomer(rows: Sequence[Mapping[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row["arms"]))
+    body = [
+        (str(row["own_rows"]), str(row["sites"]), *(f"{row['arms'][name]['accuracy']:.3f}" for name in names))
+        for row in rows
+    ]
+    heads = ("own rows", "sites", *(name.replace("_", " ") for name in names))
+    return _table("Accuracy at a site left out of everything before", heads, body)
+
+
+def _malformed(section: Mapping[str, Any]) -> str:
+    rows = []
+    for kind, found in section["federated"].items():
+        ours = section["outcome_routing"][kind]
+        fared = (one["ended"] or f"accuracy {one['accuracy']:.3f}" for one in found.values())
+        told = f"{ours['refused']} of {ours['hostile_packets']} packets refused, accuracy {ours['accuracy']:.3f}"
+        rows.append((kind, *fared, told))
+    names = list(next(iter(section["federated"].values())))
+    return _table("One client that sends what no client should", ("it sends", *names, "packets"), rows, words=True)
+
+
+def _actions(section: Mapping[str, Any]) -> str:
+    rows = [
+        (f"{action}: {level}", _interval(found), f"{one['raw_shares'].get(level, 0.0):.3f}", f"{one['records']:,}")
+        for action, one in section["actions"].items()
+        for level, found in one["levels"].items()
+    ]
+    words = (
+        "Actions were taken in different situations: read these as associations, not effects."
+        if section["overlap_warning"]
+        else "Actions were taken in like situations, as far as the columns tell."
+    )
+    heads = ("action: outcome", "estimate (95 %)", "raw share", "records")
+    return (
+        "<h2>Actions</h2>"
+        + _verdict(words)
+        + _table("What happened after each action, in all asked situations", heads, rows)
+        + "<p>This does not show what decided who got what, where no column tells it.</p>"
+    )
+
+
+def _interval(found: Mapping[str, float]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+
+def _checklist(section: Mapping[str, Any]) -> str:
+    rows = [
+        (one["question"], one["value"], one["limit"], "wall" if one["wall"] else "no wall")
+        for one in section["questions"]
+    ]
+    heads = ("question", "measured", "limit", "wall")
+    return (
+        "<h2>This deployment</h2>" + _verdict(section["sentence"]) + _table("Five questions", heads, rows, words=True)
+    )
 
 
 def _shown(value: object) -> str:
@@ -149,21 +309,34 @@ def _shown(value: object) -> str:
 def _liars(section: Mapping[str, Any]) -> str:
     names = list(section["rows"][0]["accuracy"])
     rows = [
-        (f"{row['liars']} of {row['nodes']}", *(_accuracy(row["accuracy"].get(name)) for name in names))
+        (f"{row['attack']}, {row['liars']} of {row['nodes']}", *(_lost(row, name) for name in names))
         for row in section["rows"]
     ]
-    return _table(f"Accuracy when {section['attack']}", ("liars", *(name.replace("_", " ") for name in names)), rows)
+    heads = ("attack, liars", *(name.replace("_", " ") for name in names))
+    return _table("Accuracy with liars, and points lost to the same arm without what they say", heads, rows)
 
 
-def _accuracy(value: float | None) -> str:
-    return "not defined" if value is None else f"{value:.3f}"
+def _lost(row: Mapping[str, Any], name: str) -> str:
+    if name not in row["accuracy"]:
+        return "not defined"
+    return f"{row['accuracy'][name]:.3f} ({row['loss_points'][name]:+.1f})"
 
 
 def _scaling(section: Mapping[str, Any]) -> str:
     rows = [
-        (str(p["nodes"]), f"{p['observations']:,}", f"{p['error']:.3f}", f"{p['log_loss']:.3f}", f"{p['bytes']:,}")
-        for p in section["points"]
+        (
+            str(point["nodes"]),
+            f"{point['observations']:,}",
+            f"{point['error']:.3f}",
+            f"{point['log_loss']:.3f}",
+            f"{point['effective_sample_size']:.1f}",
+            f"{point['corroboration']:.1f}",
+            f"{point['bytes']:,}",
+            f"{point['seconds']:.2f}",
+        )
+        for point in section["points"]
     ]
-    table = _table("Outcome routing, when so many nodes tell", ("nodes", "records", "error", "log-loss", "bytes"), rows)
+    heads = ("nodes", "records", "error", "log-loss", "effective size", "nodes behind an answer", "bytes", "seconds")
+    table = _table("Outcome routing, when so many nodes tell", heads, rows)
     laws = section["laws"]
-    return table + (_facts("Slopes of log-loss on logarithmic scales", laws) if laws else "")
+    return table + (_facts("Fitted laws", {**laws["powers_of_nodes"], "follows": laws["follows"]}) if laws else "")

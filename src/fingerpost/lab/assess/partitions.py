@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 NATURAL = "natural"
 IID = "iid"
+SKEWED = "skewed"  # by the alpha that was asked for
+ONE_CLASS = "one-class"
+OFFLINE = "offline"
 
 
 def dirichlet_name(alpha: float) -> str:
@@ -44,3 +47,14 @@ def held_out(codes: NDArray[np.int64], *, share: float, most: int, chance: np.ra
         rows = chance.permutation(np.flatnonzero(codes == level))
         test[rows[: max(1, round(share * len(rows)))]] = True
     return test
+
+
+def one_class(codes: NDArray[np.int64], *, nodes: int, chance: np.random.Generator) -> NDArray[np.int64]:
+    """Return the node (n,) of each row when every node sees one outcome; few of them where nodes are fewer."""
+    levels = np.unique(codes)
+    owners = np.zeros(len(codes), np.int64)
+    for place, level in enumerate(levels):
+        rows = chance.permutation(np.flatnonzero(codes == level))
+        mine = np.arange(place % nodes, nodes, len(levels)) if len(levels) <= nodes else np.array([place % nodes])
+        owners[rows] = mine[np.arange(len(rows)) % len(mine)]
+    return owners

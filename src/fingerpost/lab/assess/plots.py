@@ -2,30 +2,62 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from html import escape
 from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fingerpost.lab.graph_picture import draw as draw_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+MARKS = "os^DvPX*<>hp"
 INK = "#123456"  # replaced by the colour of the page
 
 
 def plots_of(report: Mapping[str, Any]) -> dict[str, str]:
     """Return the figures of a report by name."""
-    return {
-        "arms": _figure(
-            lambda axes: _arms(axes, report["arms"]), "Accuracy of every method with its 95 % interval", height=4.2
+    modes = report["failure_modes"]
+    figures: dict[str, tuple[Callable[[Any], None], str, float]] = {
+        "arms": (lambda axes: _arms(axes, report["arms"]), "Accuracy of every method with its 95 % interval", 5.0),
+        "partitions": (
+            lambda axes: _partitions(axes, modes["non_iid"]["partitions"], report["chosen"]["federated"]),
+            "Accuracy by who has which rows",
+            3.4,
         ),
-        "liars": _figure(
-            lambda axes: _liars(axes, report["failure_modes"]["byzantine"]), "Accuracy by share of liars", height=3.2
+        "newcomer": (
+            lambda axes: _newcomer(axes, modes["non_iid"]["newcomer"]),
+            "Accuracy at a site that was not there before, by its own rows",
+            3.2,
         ),
-        "scaling": _figure(
-            lambda axes: _scaling(axes, report["scaling"]["points"]), "Error by number of nodes that tell", height=3.2
+        "communication": (
+            lambda axes: _break_even(axes, modes["communication"]),
+            "Break-even: model size above which routing moves less than federated learning",
+            3.4,
         ),
+        "liars": (lambda axes: _liars(axes, modes["byzantine"]), "Accuracy by share of liars", 3.6),
+        "scaling": (lambda axes: _scaling(axes, report["scaling"]), "Log-loss by number of nodes that tell", 3.2),
     }
+    return {name: _figure(draw, title, height=height) for name, (draw, title, height) in figures.items()} | {
+        "graph": _graph(report["scaling"]["agreement_graph"])
+    }
+
+
+def _graph(found: Mapping[str, Any]) -> str:
+    """Return the picture of who agrees with whom, as an image inside the page."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "graph.png"
+        draw_graph(found["graph"], file)
+        data = base64.b64encode(file.read_bytes()).decode()
+    title = f"Who agrees with whom when {found['liars']} nodes lie: camps are blocks on the diagonal"
+    image = f'<img alt="{escape(title)}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{escape(title)}</figcaption></figure>"
 
 
 def _figure(draw: Callable[[Any], None], title: str, *, height: float) -> str:
@@ -62,19 +94,66 @@ def _arms(axes: Any, arms: Mapping[str, Any]) -> None:
     axes.set_xlabel("accuracy")
 
 
-def _liars(axes: Any, section: Mapping[str, Any]) -> None:
-    rows = section["rows"]
-    for name, mark in zip(rows[0]["accuracy"], "os^Dv", strict=False):
-        shown = [row for row in rows if name in row["accuracy"]]
-        across = [row["liars"] / row["nodes"] for row in shown]
-        axes.plot(across, [row["accuracy"][name] for row in shown], marker=mark, label=name.replace("_", " "))
-    axes.set_xlabel("share of liars")
+def _partitions(axes: Any, partitions: Mapping[str, Any], federated: str) -> None:
+    names = [name for name in ("consortium", "dp-aggregate", federated, "local_logistic") if name]
+    for name, mark in zip(names, MARKS, strict=False):
+        axes.plot(
+            list(partitions),
+            [found[name]["accuracy"] for found in partitions.values()],
+            marker=mark,
+            label=_words(name),
+        )
     axes.set_ylabel("accuracy")
     axes.legend(frameon=False, fontsize="small")
 
 
-def _scaling(axes: Any, points: list[dict[str, Any]]) -> None:
-    axes.plot([point["nodes"] for point in points], [point["error"] for point in points], "o-", color="#3b7dd8")
+def _newcomer(axes: Any, rows: list[dict[str, Any]]) -> None:
+    owns = [row["own_rows"] for row in rows]
+    names = dict.fromkeys(name for row in rows for name in row["arms"])
+    for name, mark in zip(names, MARKS, strict=False):
+        shown = [(place, row["arms"][name]["accuracy"]) for place, row in enumerate(rows) if name in row["arms"]]
+        axes.plot([each[0] for each in shown], [each[1] for each in shown], marker=mark, label=_words(name))
+    axes.set_xticks(range(len(owns)), [str(own) for own in owns])
+    axes.set_xlabel("own rows")
+    axes.set_ylabel("accuracy")
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _break_even(axes: Any, section: Mapping[str, Any]) -> None:
+    for rounds, points in section["break_even_curves"].items():
+        across = [point["observations"] for point in points]
+        axes.loglog(across, [point["parameters"] for point in points], label=f"{rounds} rounds")
+    axes.plot(section["observations"], section["model_parameters"], "o", color="#b33a3a", label="this table")
+    axes.set_xlabel("observations in all")
+    axes.set_ylabel("model parameters")
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _liars(axes: Any, section: Mapping[str, Any]) -> None:
+    rows = [row for row in section["rows"] if row["attack"] == "flip"]
+    for name, mark in zip(rows[0]["accuracy"], MARKS, strict=False):
+        shown = [row for row in rows if name in row["accuracy"]]
+        across = [row["liars"] / row["nodes"] for row in shown]
+        axes.plot(across, [row["accuracy"][name] for row in shown], marker=mark, label=_words(name))
+    axes.set_xlabel("share of liars")
+    axes.set_ylabel("accuracy")
+    axes.legend(frameon=False, fontsize="x-small", ncols=2)
+
+
+def _scaling(axes: Any, section: Mapping[str, Any]) -> None:
+    points, laws = section["points"], section["laws"]
+    nodes = np.array([point["nodes"] for point in points], np.float64)
+    axes.semilogx(nodes, [point["log_loss"] for point in points], "o", color="#3b7dd8", label="measured")
+    for key, across, words in (
+        ("log_loss_of_nodes", nodes, "a + b / root of nodes"),
+        ("log_loss_of_pairs", nodes * (nodes - 1) / 2, "a + b / root of pairs"),
+    ):
+        if key in laws:
+            axes.plot(nodes, laws[key]["level"] + laws[key]["slope"] / np.sqrt(across), "--", label=words)
     axes.set_xlabel("nodes that tell")
-    axes.set_ylabel("share of wrong answers")
-    axes.set_ylim(bottom=0)
+    axes.set_ylabel("log-loss")
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -2,75 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fingerpost.errors import UsageError
-from fingerpost.lab.assess import rules
-from fingerpost.lab.assess.arms import ARMS, ROUTING, Setting, run_arm
-from fingerpost.lab.assess.failures import failure_modes, scaling
-from fingerpost.lab.assess.features import draft_template, encode_all, raw_features
-from fingerpost.lab.assess.partitions import IID, NATURAL, deal, dirichlet_name, held_out, skew
+from fingerpost.lab.assess import byzantine, growth, rules
+from fingerpost.lab.assess.arms import (
+    ARMS,
+    FEDERATED_ARMS,
+    QUICK_ARMS,
+    ROUTING,
+    of_kind,
+)
+from fingerpost.lab.assess.communication import communication
+from fingerpost.lab.assess.partitions import IID
 from fingerpost.lab.assess.scoring import Record, bootstrap, scores_of
+from fingerpost.lab.assess.splits import Request, Splits
+from fingerpost.lab.assess.tasks import Kept, Runner
 from fingerpost.lab.assess.verdict import dimensions, recommendation
-from fingerpost.lab.federated.arms import federated_forecast
-from fingerpost.lab.federated.clients import Plan, Shard
-from fingerpost.lab.federated.network import Network, Training
-from fingerpost.lab.probabilities import log_loss
+from fingerpost.lab.assess.work import plan_of, work
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
-    from fingerpost.lab.assess.rules import Sizes
-    from fingerpost.lab.assess.table import AssessedTable
+    from fingerpost.lab.assess.tasks import Progress, Result, Task
 
-SCHEMA = "fingerpost-assess/1"
-Progress = Callable[[str], None]
+SCHEMA = "fingerpost-assess/2"
+HEADLINE_PROFILES = ("consortium", "dp-aggregate")
+NOT_MEASURED = {
+    "coordinator": "not measured on this table: a coordinator or a holder killed in the middle of a run; see the "
+    "coordinator experiment of `fingerpost lab`",
+}
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What is wanted: ``nodes`` and ``alpha`` of the partitions that are drawn."""
-
-    table: AssessedTable
-    source: str
-    sizes: Sizes
-    nodes: int = rules.NODES_DEFAULT
-    alpha: float = rules.ALPHA_DEFAULT
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.nodes <= len(self.table) // 4:
-            raise UsageError(
-                "assess-nodes",
-                f"{len(self.table)} rows cannot be dealt to {self.nodes} nodes",
-                hint=f"choose 2 to {len(self.table) // 4} nodes",
-            )
-        if not self.alpha > 0:
-            raise UsageError("assess-alpha", "alpha is more than 0", hint="0.1 is skewed, 100 is nearly even")
+__all__ = ["Request", "assess"]
 
 
-def assess(request: Request, progress: Progress = lambda _step: None) -> dict[str, Any]:
-    """Return the report (docs/reference/assess.md describes it); ``progress`` is told each step."""
-    table = request.table
-    partitions = [*([NATURAL] if table.nodes is not None else []), IID, dirichlet_name(request.alpha)]
-    settings: dict[str, list[Setting]] = {name: [] for name in partitions}
-    notes = list(table.notes)
-    plan: Plan | None = None
-    for turn in range(request.sizes.seeds):
-        progress(f"split {turn + 1} of {request.sizes.seeds}: drafting the template")
-        base, found = _base(request, turn)
-        if plan is None:
-            progress("choosing the federated model on training rows")
-            plan = _tuned(base, request)
-            notes += found
-        for name in partitions:
-            settings[name].append(_placed(base, name, request, plan, turn))
-    records = {name: _run(name, settings[name], progress) for name in partitions}
-    main = partitions[0] if table.nodes is not None else partitions[-1]
+def assess(
+    request: Request, progress: Progress = lambda _step: None, *, workers: int = 1, kept: Path | None = None
+) -> dict[str, Any]:
+    """Return the report (docs/reference/assess.md describes it); ``progress`` is told each part that is done.
+
+    With ``workers`` parts run in as many processes; with ``kept`` finished parts are kept in that folder, and a run of
+    the same request takes them from there.
+    """
+    folder = None if kept is None else Kept(folder=kept, digest=request.digest)
+    first = Runner(Splits(request), work, workers=workers, kept=folder, progress=progress)
+    bare = Splits(request)
+    arms = arms_of(bare)
+    tunings = first.run(("tune", arm) for arm in of_kind(_as_keys(arms), FEDERATED_ARMS))
+    splits = Splits(request, {str(arm): plan_of(bare, tuning) for (_, arm), tuning in tunings.items()})
+    tasks = _tasks(splits, arms)
+    found = dict(tunings) | Runner(splits, work, workers=workers, kept=folder, progress=progress).run(tasks)
+    return _report(splits, arms, found)
+
+
+def arms_of(splits: Splits) -> tuple[str, ...]:
+    """Return the arms that are run on this table."""
+    table = splits.request.table
+    wanted = tuple(ARMS) if splits.request.sizes.every_arm else QUICK_ARMS
+    left = {"no_change"} if table.previous is None else set()
+    left |= {"open"} if table.personal else set()
+    left |= {"dp-sgd"} if find_spec("dp_accounting") is None else set()
+    return tuple(arm for arm in wanted if arm not in left)
+
+
+def _tasks(splits: Splits, arms: tuple[str, ...]) -> list[Task]:
+    sizes, table = splits.request.sizes, splits.request.table
+    tasks: list[Task] = [("inversion",)]  # the longest first
+    tasks += [
+        ("arm", partition, turn, arm) for partition in splits.partitions for turn in range(sizes.seeds) for arm in arms
+    ]
+    tasks += [("choose", profile) for profile in HEADLINE_PROFILES]
+    attacked_arms = (byzantine.ELECTED, byzantine.PLAIN, byzantine.COUNTED, *byzantine.RULES_FL)
+    tasks += [
+        ("liars", share, attack, turn, arm)
+        for share in sizes.liar_shares
+        for attack in sizes.attacks
+        for turn in range(sizes.liar_seeds)
+        for arm in attacked_arms
+    ]
+    spread = growth.spread_out(splits.base(0))
+    tasks += [("scale", count) for count in growth.node_counts(spread.nodes)]
+    tasks += [
+        ("newcomer", place, own, arm)
+        for place in range(sizes.newcomers)
+        for own in rules.OWN_ROWS
+        for arm in growth.NEWCOMER_ARMS
+    ]
+    tasks += [("graph",), ("malformed",)]
+    return tasks + ([("actions",)] if table.actions is not None else [])
+
+
+def _as_keys(arms: tuple[str, ...]) -> dict[str, None]:
+    return dict.fromkeys(arms)
+
+
+def _report(splits: Splits, arms: tuple[str, ...], found: Mapping[Task, Result]) -> dict[str, Any]:
+    request = splits.request
+    table, sizes = request.table, request.sizes
+    scored = {
+        partition: _scored(_records(splits, partition, arms, found), request.seed) for partition in splits.partitions
+    }
+    chosen = _chosen(arms, found)
+    main = splits.main
+    setting = splits.setting(main, 0)
+    federated = of_kind(scored[main], FEDERATED_ARMS)
     report: dict[str, Any] = {
         "schema": SCHEMA,
         "source": request.source,
@@ -78,107 +118,73 @@ def assess(request: Request, progress: Progress = lambda _step: None) -> dict[st
         "levels": list(table.levels),
         "rows_read": table.rows_read,
         "rows_used": len(table),
-        "nodes": settings[main][0].nodes,
+        "nodes": setting.nodes,
         "seed": request.seed,
-        "splits": request.sizes.seeds,
+        "size": sizes.name,
+        "splits": sizes.seeds,
         "headline_partition": main,
+        "chosen": chosen,
         "rules": list(rules.RULES),
-        "notes": notes,
-        "arms": _scored(records[main], request.seed),
+        "notes": [*table.notes, *_personal_notes(splits), *splits.notes()],
+        "arms": scored[main],
     }
-    by_partition = {name: _scored(found, request.seed) for name, found in records.items()}
-    report["failure_modes"] = failure_modes(by_partition, settings, main, progress)
-    report["scaling"] = scaling(settings[IID][0], progress)
+    report["failure_modes"] = {
+        "inversion": found["inversion",],
+        "non_iid": _non_iid(scored, found, arms),
+        "communication": communication(scored[main], setting, federated),
+        "byzantine": _byzantine(found),
+        "not_measured": dict(NOT_MEASURED),
+    }
+    report["scaling"] = _scaling(found)
+    if table.actions is not None:
+        report["actions"] = _actions(splits, found["actions",])
     report["dimensions"] = dimensions(report)
     report["recommendation"] = recommendation(report)
     return report
 
 
-def _base(request: Request, turn: int) -> tuple[Setting, list[str]]:
-    """Return split number ``turn``: rows, template and encodings, with all rows at one node."""
-    table, sizes = request.table, request.sizes
-    chance = np.random.default_rng([request.seed, turn])
-    test = held_out(table.codes, share=sizes.test_share, most=sizes.test_max, chance=chance)
-    train, asked = np.flatnonzero(~test), np.flatnonzero(test)
-    template, notes = draft_template(table, train)
-    encoded, misfits = encode_all(template, table)
-    if misfits:
-        notes.append(f"{misfits} cells did not fit the drafted template and count as missing")
-    features = raw_features(table, train)
-    setting = Setting(
-        features=features,
-        encoded=encoded,
-        template=template,
-        codes=table.codes,
-        levels=len(table.levels),
-        owners=np.zeros(len(table), np.int64),
-        nodes=1,
-        train=train,
-        asked=asked,
-        asked_at=np.zeros(len(asked), np.int64),
-        plan=Plan(network=Network(inputs=features.shape[1], hidden=0, levels=len(table.levels))),
-        seed=request.seed * 1_000 + turn,
-    )
-    return setting, notes
-
-
-def _tuned(base: Setting, request: Request) -> Plan:
-    """Return the federated plan that does best on a fifth of the training rows of the first split."""
-    chance = np.random.default_rng([request.seed, 77])
-    order = chance.permutation(base.train)
-    cut = len(order) // 5
-    validation, fitting = order[:cut], order[cut:]
-    owners = deal(fitting, nodes=min(request.nodes, len(fitting)), chance=chance)
-    shards = [
-        Shard(rows=base.features[fitting[owners == node]], codes=base.codes[fitting[owners == node]])
-        for node in np.unique(owners)
+def _personal_notes(splits: Splits) -> list[str]:
+    names = splits.request.table.personal
+    if not names:
+        return []
+    return [
+        f"the profile open was left out: {', '.join(names)} look personal, and personal data may not leave in clear"
     ]
-    best: tuple[float, Plan] | None = None
-    for hidden in rules.HIDDEN:
-        for rate in rules.RATES:
-            network = Network(inputs=base.features.shape[1], hidden=hidden, levels=base.levels)
-            plan = Plan(
-                network=network, training=Training(rate=rate), rounds=request.sizes.tuning_rounds, seed=request.seed
-            )
-            said = federated_forecast("fedavg", shards, base.features[validation], plan).probabilities
-            loss = log_loss(said, base.codes[validation])
-            if best is None or loss < best[0]:
-                best = loss, replace(plan, rounds=request.sizes.rounds)
-    if best is None:
-        raise AssertionError("the grid is not empty")
-    return best[1]
 
 
-def _placed(base: Setting, name: str, request: Request, plan: Plan, turn: int) -> Setting:
-    """Return the split under a partition."""
-    table = request.table
-    chance = np.random.default_rng([request.seed, turn, len(name)])
-    plan = replace(plan, seed=request.seed + turn)
-    if name == NATURAL and table.nodes is not None:
-        return replace(
-            base, owners=table.nodes, nodes=len(table.node_names), asked_at=table.nodes[base.asked], plan=plan
-        )
-    nodes = request.nodes if table.nodes is None else len(table.node_names)
-    owners = (
-        deal(base.codes, nodes=nodes, chance=chance)
-        if name == IID
-        else skew(base.codes, nodes=nodes, alpha=request.alpha, chance=chance)
-    )
-    return replace(base, owners=owners, nodes=nodes, asked_at=chance.integers(nodes, size=len(base.asked)), plan=plan)
+def _chosen(arms: tuple[str, ...], found: Mapping[Task, Result]) -> dict[str, Any]:
+    """Return the profile and the federated arm with the least log-loss on rows held back from training.
+
+    Arms are held back rows client by client, profiles of all rows: losses compare within a kind, not across.
+    """
+    federated = of_kind(_as_keys(arms), FEDERATED_ARMS)
+    losses = {arm: float(found["tune", arm]["log_loss"]) for arm in federated}
+    losses |= {profile: float(found["choose", profile]["log_loss"]) for profile in HEADLINE_PROFILES}
+    keys = ("hidden", "rate", "rounds", "settings", "tried")
+    return {
+        "federated": min(federated, key=losses.__getitem__),
+        "profile": min(HEADLINE_PROFILES, key=losses.__getitem__),
+        "validation_log_loss": losses,
+        "tuned": {arm: {key: found["tune", arm][key] for key in keys} for arm in federated},
+    }
 
 
-def _run(partition: str, settings: list[Setting], progress: Progress) -> dict[str, Record]:
-    records: dict[str, Record] = {}
-    for arm in ARMS:
-        progress(f"{partition}: {arm}")
-        said = [run_arm(arm, setting) for setting in settings]
+def _records(splits: Splits, partition: str, arms: tuple[str, ...], found: Mapping[Task, Result]) -> dict[str, Record]:
+    turns = range(splits.request.sizes.seeds)
+    settings = [splits.setting(partition, turn) for turn in turns]
+    codes = np.concatenate([setting.codes[setting.asked] for setting in settings])
+    rows = np.concatenate([setting.asked for setting in settings])
+    nodes = np.concatenate([setting.asked_at for setting in settings])
+    records = {}
+    for arm in arms:
+        said = [found["arm", partition, turn, arm] for turn in turns]
         records[arm] = Record(
-            probabilities=np.concatenate([one.probabilities for one in said]),
-            codes=np.concatenate([setting.codes[setting.asked] for setting in settings]),
-            row=np.concatenate([setting.asked for setting in settings]),
-            node=np.concatenate([setting.asked_at for setting in settings]),
-            bytes=round(float(np.mean([one.bytes for one in said]))),
-            seconds=float(np.mean([one.seconds for one in said])),
+            probabilities=np.concatenate([one["probabilities"] for one in said]),
+            codes=codes,
+            row=rows,
+            node=nodes,
+            bytes=round(float(np.mean([one["bytes"] for one in said]))),
+            seconds=float(np.mean([one["seconds"] for one in said])),
         )
     return records
 
@@ -190,8 +196,8 @@ def _scored(records: dict[str, Record], seed: int) -> dict[str, Any]:
         intervals = {
             "accuracy": _interval(record.right, record.row, seed),
             "log_loss": _interval(record.surprise, record.row, seed),
-            "accuracy_minus_outcome_routing": _interval(record.right - ours.right, record.row, seed),
-            "log_loss_minus_outcome_routing": _interval(record.surprise - ours.surprise, record.row, seed),
+            "accuracy_minus_consortium": _interval(record.right - ours.right, record.row, seed),
+            "log_loss_minus_consortium": _interval(record.surprise - ours.surprise, record.row, seed),
         }
         scored[arm] = {
             **scores_of(record),
@@ -205,3 +211,59 @@ def _scored(records: dict[str, Record], seed: int) -> dict[str, Any]:
 def _interval(values: NDArray[np.float64], row: NDArray[np.int64], seed: int) -> dict[str, float]:
     found = bootstrap(values, row, seed=seed)
     return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def _non_iid(scored: dict[str, dict[str, Any]], found: Mapping[Task, Result], arms: tuple[str, ...]) -> dict[str, Any]:
+    """Penalties in points of accuracy against rows dealt out evenly, and what a site gets that was not there before."""
+    names = ("accuracy", "auc", "log_loss", "worst_node_accuracy")
+    even = scored[IID]
+    rows = [result for task, result in found.items() if task[0] == "newcomer" and result["accuracy"] is not None]
+    return {
+        "partitions": {
+            partition: {arm: {key: one[arm][key] for key in names} for arm in arms} for partition, one in scored.items()
+        },
+        "penalty_points": {
+            partition: {arm: 100 * (even[arm]["accuracy"] - one[arm]["accuracy"]) for arm in arms}
+            for partition, one in scored.items()
+            if partition != IID
+        },
+        "newcomer": growth.curve_of(rows),
+    }
+
+
+def _byzantine(found: Mapping[Task, Result]) -> dict[str, Any]:
+    rows = {task[1:]: result for task, result in found.items() if task[0] == "liars"}
+    return {
+        "partition": IID,
+        "anchors": "the asker's own training rows: they elect nodes, and are FLTrust's trusted rows",
+        "rows": byzantine.section(rows),
+        "malformed": found["malformed",],
+    }
+
+
+def _scaling(found: Mapping[Task, Result]) -> dict[str, Any]:
+    points = sorted((result for task, result in found.items() if task[0] == "scale"), key=lambda one: one["nodes"])
+    return {
+        "partition": IID,
+        "points": points,
+        "laws": growth.laws_of(points),
+        "agreement_graph": found["graph",],
+    }
+
+
+def _actions(splits: Splits, result: Result) -> dict[str, Any]:
+    """Return the section with the texts of the table in the place of a drafted template's numbers."""
+    table = splits.request.table
+    if splits.request.template is not None:
+        return result
+    named = {f"level {code + 1:02d}": text for code, text in enumerate(table.action_levels)}
+    levels = {f"level {code:02d}": text for code, text in enumerate(table.levels)}
+    actions = {
+        named.get(action, action): {
+            **one,
+            "levels": {levels[name]: value for name, value in one["levels"].items()},
+            "raw_shares": {levels[name]: value for name, value in one["raw_shares"].items()},
+        }
+        for action, one in result["actions"].items()
+    }
+    return {**result, "actions": actions}

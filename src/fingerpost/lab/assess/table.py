@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from fingerpost.errors import TableError
 from fingerpost.files import read_table
+from fingerpost.template._infer import looks_personal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +24,8 @@ ROWS_OF_LEVEL_MIN = 5
 LEVELS_MAX = 50
 NUMBER_LEVELS_MAX = 10
 NODES_MAX = 50
+ACTIONS_MAX = 20
+TIME = re.compile(r"\d{4}-\d{2}(-\d{2})?([T ].*)?$")
 MISSING = frozenset({"", "?", "na", "n/a", "nan", "null", "none", "-"})
 NO_SITE = "(no site)"
 OTHER_SITES = "(other sites)"
@@ -31,8 +35,10 @@ OTHER_SITES = "(other sites)"
 class AssessedTable:
     """``columns`` of the situation by name (lists of cells), ``codes`` (n,) of ``levels``, and who has which row.
 
-    ``nodes`` (n,) are numbers into ``node_names``, or ``None`` without a node column. ``notes`` say what was repaired,
-    dropped or drawn.
+    ``nodes`` (n,) are numbers into ``node_names``, or ``None`` without a node column. ``actions`` (n,) are 1 and up
+    into ``action_levels``, 0 where none was taken. With a time column rows are in its order, and ``previous`` (n,) is
+    the outcome last seen before each row at its node, -1 for the first. ``notes`` say what was repaired, dropped or
+    drawn.
     """
 
     columns: dict[str, list[Any]]
@@ -43,46 +49,131 @@ class AssessedTable:
     node_names: tuple[str, ...]
     notes: tuple[str, ...]
     rows_read: int
+    actions: NDArray[np.int64] | None = None
+    action_levels: tuple[str, ...] = ()
+    previous: NDArray[np.int64] | None = None
+
+    @property
+    def personal(self) -> tuple[str, ...]:
+        """Return the fields that are named as if rows were about people: these must not leave in clear."""
+        return tuple(name for name in (*self.columns, self.outcome) if looks_personal(name))
 
     def __len__(self) -> int:
         return len(self.codes)
 
 
-def read_assessed(path: Path, *, outcome: str, node_column: str | None, rows_max: int, seed: int) -> AssessedTable:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roles:
+    """Which column says what: what happened, whose row it is, what was done, and when."""
+
+    outcome: str
+    node: str | None = None
+    action: str | None = None
+    time: str | None = None
+
+    def require(self, columns: dict[str, Any]) -> None:
+        """Raise ``TableError`` where a column is absent or has two roles."""
+        named = {"outcome": self.outcome, "node": self.node, "action": self.action, "time": self.time}
+        present = {role: name for role, name in named.items() if name is not None}
+        for role, name in present.items():
+            if name not in columns:
+                raise TableError(
+                    "column-missing",
+                    f"the table has no {role} column {name!r}",
+                    hint=f"its columns are: {', '.join(list(columns)[:20])}",
+                )
+        repeated = next((name for name in present.values() if list(present.values()).count(name) > 1), None)
+        if repeated is not None:
+            raise TableError("assess-roles", f"{repeated!r} cannot have two roles", hint="name different columns")
+
+
+def read_assessed(path: Path, roles: Roles, *, rows_max: int, seed: int) -> AssessedTable:
     """Read the table at ``path``. Raises ``TableError`` for what cannot be assessed."""
     table = read_table(path)
-    _require(table.columns, outcome, "outcome")
-    if node_column is not None:
-        _require(table.columns, node_column, "node")
-        if node_column == outcome:
-            raise TableError(
-                "assess-roles", f"{outcome!r} cannot be outcome and node", hint="name two different columns"
-            )
+    roles.require(table.columns)
     notes: list[str] = []
-    texts = [level_of(cell) for cell in table.columns[outcome].to_pylist()]
-    kept = _usable_rows(texts, outcome, notes)
+    texts = [level_of(cell) for cell in table.columns[roles.outcome].to_pylist()]
+    kept = _usable_rows(texts, roles.outcome, notes)
+    if roles.time is not None:
+        kept = _in_order(kept, table.columns[roles.time].to_pylist(), roles.time, notes)
+    owners = None if roles.node is None else [level_of(cell) for cell in table.columns[roles.node].to_pylist()]
+    before = _last_seen(kept, texts, owners) if roles.time is not None else {}
     if len(kept) > rows_max:
         chance = np.random.default_rng(seed)
         notes.append(
             f"{rows_max} of {len(kept)} rows were drawn at random (seed {seed}); the rest was not read further"
         )
-        kept = np.sort(chance.choice(kept, rows_max, replace=False))
+        kept = kept[np.sort(chance.choice(len(kept), rows_max, replace=False))]
         kept = kept[_frequent(np.array([texts[row] for row in kept], object))]
     levels = tuple(sorted({str(texts[row]) for row in kept}))
-    codes = np.array([levels.index(str(texts[row])) for row in kept], np.int64)
+    place = {level: code for code, level in enumerate(levels)}
     columns = {name: column.take(kept).to_pylist() for name, column in table.columns.items()}
-    names, nodes = _nodes(columns.pop(node_column), notes) if node_column is not None else ((), None)
-    del columns[outcome]
+    names, nodes = _nodes(columns.pop(roles.node), notes) if roles.node is not None else ((), None)
+    actions, action_levels = _actions(columns.pop(roles.action), notes) if roles.action is not None else (None, ())
+    for name in (roles.outcome, roles.time):
+        columns.pop(name or "", None)
     return AssessedTable(
         columns=_fields(columns, notes),
-        outcome=outcome,
-        codes=codes,
+        outcome=roles.outcome,
+        codes=np.array([place[str(texts[row])] for row in kept], np.int64),
         levels=levels,
         nodes=nodes,
         node_names=names,
         notes=tuple(notes),
         rows_read=table.rows,
+        actions=actions,
+        action_levels=action_levels,
+        previous=None if roles.time is None else np.array([place.get(str(before[row]), -1) for row in kept], np.int64),
     )
+
+
+def _in_order(kept: NDArray[np.int64], cells: list[Any], name: str, notes: list[str]) -> NDArray[np.int64]:
+    """Return the rows in order of time; rows without one are left out."""
+    texts = {row: level_of(cells[row]) for row in kept.tolist()}
+    timed = [row for row, text in texts.items() if text is not None]
+    if len(timed) < len(kept):
+        notes.append(f"{len(kept) - len(timed)} rows without a time in {name!r} were left out")
+    if len(timed) < ROWS_MIN:
+        raise TableError("assess-time", f"{len(timed)} rows say when they were", hint="name the column of times")
+    numbers = {row: number_of(str(texts[row])) for row in timed}
+    if all(number is not None for number in numbers.values()):
+        return np.array(sorted(timed, key=lambda row: (float(numbers[row] or 0.0), row)), np.int64)
+    if not all(TIME.match(str(texts[row])) for row in timed):
+        raise TableError(
+            "assess-time",
+            f"the column {name!r} holds something that is neither a number nor a date",
+            hint="write times as numbers or like 2024-05-31T08:00, so that their order is certain",
+        )
+    return np.array(sorted(timed, key=lambda row: (str(texts[row]), row)), np.int64)
+
+
+def _last_seen(
+    kept: NDArray[np.int64], texts: list[str | None], owners: list[str | None] | None
+) -> dict[int, str | None]:
+    """Return for each row, in order of time, the outcome of the row before it at the same node."""
+    last: dict[str | None, str | None] = {}
+    found: dict[int, str | None] = {}
+    for row in kept.tolist():
+        owner = None if owners is None else owners[row]
+        found[row] = last.get(owner)
+        last[owner] = texts[row]
+    return found
+
+
+def _actions(cells: list[Any], notes: list[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    texts = [level_of(cell) or _nothing_done(cell) for cell in cells]
+    counts = Counter(text for text in texts if text is not None)
+    levels = tuple(sorted(text for text, count in counts.items() if count >= ROWS_OF_LEVEL_MIN))
+    if not 2 <= len(levels) <= ACTIONS_MAX:
+        raise TableError(
+            "assess-actions",
+            f"{len(levels)} actions were taken {ROWS_OF_LEVEL_MIN} times or more",
+            hint=f"actions are compared where there are 2 to {ACTIONS_MAX} of them",
+        )
+    left = sum(text not in levels for text in texts)
+    if left:
+        notes.append(f"{left} rows state no action, or a rare one: they count as without an action")
+    return np.array([levels.index(text) + 1 if text in levels else 0 for text in texts], np.int64), levels
 
 
 def level_of(cell: object) -> str | None:
@@ -104,13 +195,10 @@ def number_of(text: str) -> float | None:
     return number if abs(number) <= NUMBER_MAX else None
 
 
-def _require(columns: dict[str, Any], name: str, role: str) -> None:
-    if name not in columns:
-        raise TableError(
-            "column-missing",
-            f"the table has no {role} column {name!r}",
-            hint=f"its columns are: {', '.join(list(columns)[:20])}",
-        )
+def _nothing_done(cell: object) -> str | None:
+    """Return "none" where that is what was done: an action like any other, and no missing cell."""
+    text = str(cell).strip()
+    return text if isinstance(cell, str) and text.lower() == "none" else None
 
 
 def _usable_rows(texts: list[str | None], outcome: str, notes: list[str]) -> NDArray[np.int64]:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from fingerpost.lab.assess.arms import CENTRAL_ARMS, FEDERATED_ARMS, LOCAL_ARMS, ROUTING
+from fingerpost.lab.assess.arms import CENTRAL_ARMS, LOCAL_ARMS, ONE_SHOT_ARMS, ROUTING, of_kind
 from fingerpost.lab.assess.partitions import IID
-
-ONE_SHOT = ("federated_neighbours", "one_shot_lda")
 
 
 def best_of(arms: dict[str, Any], names: tuple[str, ...]) -> str:
-    """Return the arm with the least log-loss among ``names``."""
-    return min(names, key=lambda name: float(arms[name]["log_loss"]))
+    """Return the arm with the least log-loss among those of ``names`` that were run."""
+    return min(of_kind(arms, names), key=lambda name: float(arms[name]["log_loss"]))
 
 
 def recommendation(report: dict[str, Any]) -> dict[str, Any]:
     """Return ``use`` (what to do with this data) and the ``sentences`` that say why."""
     arms = report["arms"]
-    local, federated = best_of(arms, LOCAL_ARMS), best_of(arms, FEDERATED_ARMS)
-    central, one_shot = best_of(arms, CENTRAL_ARMS), best_of(arms, ONE_SHOT)
+    local, federated = best_of(arms, LOCAL_ARMS), report["chosen"]["federated"]
+    central, one_shot = best_of(arms, CENTRAL_ARMS), best_of(arms, ONE_SHOT_ARMS)
     to_local, to_federated = _verdict(arms, local), _verdict(arms, federated)
-    if arms[federated]["intervals"]["accuracy_minus_outcome_routing"]["low"] > 0:
+    if arms[federated]["intervals"]["accuracy_minus_consortium"]["low"] > 0:
         to_federated = "worse"  # clearly less often right is worse, whatever the log-loss says
     shared = ROUTING if to_federated != "worse" else federated
     gains = arms[local]["log_loss"] - min(arms[ROUTING]["log_loss"], arms[federated]["log_loss"])
@@ -34,32 +32,49 @@ def recommendation(report: dict[str, Any]) -> dict[str, Any]:
         why = "Outcome routing is worth examining: it beats what nodes can do alone and is not worse than federated."
     else:
         use, why = "undecided", "On this data no difference to working alone can be told from chance."
-    sentences = [why, *(_compared(arms, name) for name in (local, federated, one_shot, central))]
-    byzantine = report["failure_modes"]["byzantine"]["rows"]
-    clean, lied = byzantine[0]["accuracy"], byzantine[1]["accuracy"]
-    sentences.append(
-        f"With {byzantine[1]['liars']} liars of {byzantine[1]['nodes']}, undefended routing goes from "
-        f"{clean[f'{ROUTING}_undefended']:.3f} to {lied[f'{ROUTING}_undefended']:.3f} in accuracy, FedAvg from "
-        f"{clean['fedavg']:.3f} to {lied['fedavg']:.3f}."
-    )
-    ours, theirs = arms[ROUTING]["bytes"], arms[federated]["bytes"]
-    sentences.append(
-        f"Outcome routing moved {ours:,} bytes when every node fetches everything, {federated} {theirs:,}: "
-        + (f"{ours / theirs:.1f} times as many." if ours > theirs else f"{theirs / max(ours, 1):.1f} times fewer.")
-    )
+    opponents = [name for name in ("no_change", local, federated, one_shot, central) if name in arms]
+    sentences = [why, *(_compared(arms, name) for name in opponents)]
+    if report["chosen"]["profile"] != ROUTING:
+        sentences.append(
+            "On rows held back from training, dp-aggregate forecast better than consortium: noise costs nothing here."
+        )
+    sentences += [_liars(report), _bytes(arms, federated)]
     return {"use": use, "best_shared_arm": shared, "sentences": sentences}
+
+
+def _liars(report: dict[str, Any]) -> str:
+    row = next(row for row in report["failure_modes"]["byzantine"]["rows"] if row["share"] > 0)
+    loss, rules = row["loss_points"], [name for name in row["loss_points"] if name not in OURS]
+    best = min(rules, key=loss.__getitem__)
+    return (
+        f"With {row['liars']} liars of {row['nodes']}, routing with elections loses {loss[ROUTING]:+.1f} points to "
+        f"what it would say without them, without elections {loss[OURS[1]]:+.1f}, FedAvg {loss['fedavg']:+.1f}, and "
+        f"{best}, the federated rule that loses least, {loss[best]:+.1f}."
+    )
+
+
+def _bytes(arms: dict[str, Any], federated: str) -> str:
+    ours, theirs = arms[ROUTING]["bytes"], arms[federated]["bytes"]
+    return f"Outcome routing moved {ours:,} bytes when every node fetches everything, {federated} {theirs:,}: " + (
+        f"{ours / max(theirs, 1):.1f} times as many."
+        if ours > theirs
+        else f"{theirs / max(ours, 1):.1f} times fewer for routing."
+    )
+
+
+OURS = (ROUTING, "consortium without elections", "dp-aggregate")
 
 
 def _verdict(arms: dict[str, Any], name: str) -> str:
     """Tell whether routing is better or worse than an arm by log-loss, or neither with 95 % certainty."""
-    interval = arms[name]["intervals"]["log_loss_minus_outcome_routing"]
+    interval = arms[name]["intervals"]["log_loss_minus_consortium"]
     if interval["low"] > 0:
         return "better"
     return "worse" if interval["high"] < 0 else "level"
 
 
 def _compared(arms: dict[str, Any], name: str) -> str:
-    found = arms[name]["intervals"]["accuracy_minus_outcome_routing"]
+    found = arms[name]["intervals"]["accuracy_minus_consortium"]
     words = {"better": "better than", "worse": "worse than", "level": "not told apart from"}[_verdict(arms, name)]
     return (
         f"By log-loss outcome routing is {words} {name} ({arms[ROUTING]['log_loss']:.3f} against "
@@ -68,32 +83,66 @@ def _compared(arms: dict[str, Any], name: str) -> str:
     )
 
 
+def _leak_of_packets(section: dict[str, Any]) -> str:
+    best = {name: found["attacks"][found["best"]]["psnr"] for name, found in section["packets"].items()}
+    shown = ", ".join(f"{name} {best[name]:.1f}" for name in ("open", "consortium", "dp-aggregate"))
+    return f"{shown} (guess {section['baselines']['public mean']['psnr']:.1f})"
+
+
+def _leak_of_updates(section: dict[str, Any]) -> str:
+    best = max(section["updates"], key=lambda row: float(row["psnr"]))
+    return f"{best['psnr']:.1f} ({best['label']})"
+
+
 def dimensions(report: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Return the summary table: dimension, then outcome routing and federated learning, with measured values."""
     arms, modes = report["arms"], report["failure_modes"]
-    federated = best_of(arms, FEDERATED_ARMS)
-    penalties = next(
-        found for name, found in modes["non_iid"]["penalty_points"].items() if name != IID and "dirichlet" in name
-    )
-    worst = modes["byzantine"]["rows"][-1]
-    robust = {name: value for name, value in worst["accuracy"].items() if ROUTING not in name}
-    most = max(robust, key=robust.__getitem__)
+    federated = report["chosen"]["federated"]
+    skewed = next(name for name in modes["non_iid"]["penalty_points"] if name != IID and "dirichlet" in name)
+    penalties = modes["non_iid"]["penalty_points"][skewed]
+    worst = next(row for row in reversed(modes["byzantine"]["rows"]) if row["attack"] == "flip")
+    rules = {name: value for name, value in worst["loss_points"].items() if name not in OURS}
+    best = min(rules, key=rules.__getitem__)
+    points, laws = report["scaling"]["points"], report["scaling"]["laws"]
+    first, last = points[0], points[-1]
     return {
         "what leaves a node": {
-            ROUTING: "signed packets of 512 bytes: fingerprint and outcome of each record",
+            ROUTING: "signed packets of 512 bytes, a record each, sealed to the members",
             "federated": f"a model of {modes['communication']['model_parameters']:,} numbers each round",
         },
-        "non-IID penalty (points of accuracy)": {
+        "guarantee": {
+            ROUTING: "origin is signed; members read records; dp-aggregate: epsilon 1 a record and release",
+            "federated": "none by itself; differential privacy or secure aggregation must be added",
+        },
+        "leakage: best reconstruction (dB)": {
+            ROUTING: _leak_of_packets(modes["inversion"]),
+            "federated": _leak_of_updates(modes["inversion"]),
+        },
+        "accuracy": {
+            ROUTING: f"{arms[ROUTING]['accuracy']:.3f}; dp-aggregate {arms['dp-aggregate']['accuracy']:.3f}",
+            "federated": f"{arms[federated]['accuracy']:.3f} ({federated})",
+        },
+        f"data assumption: points lost by {skewed}": {
             ROUTING: f"{penalties[ROUTING]:+.1f}",
             "federated": f"{penalties[federated]:+.1f} ({federated})",
         },
         "cost (bytes)": {ROUTING: f"{arms[ROUTING]['bytes']:,}", "federated": f"{arms[federated]['bytes']:,}"},
-        "accuracy": {
-            ROUTING: f"{arms[ROUTING]['accuracy']:.3f}",
-            "federated": f"{arms[federated]['accuracy']:.3f} ({federated})",
+        "coupling": {
+            ROUTING: "one template; nodes come and go, each with its own models",
+            "federated": f"one model, {modes['communication']['rounds']} rounds together",
         },
-        f"accuracy with {worst['liars']} liars of {worst['nodes']}": {
-            ROUTING: f"{worst['accuracy'][f'{ROUTING}_undefended']:.3f} (undefended)",
-            "federated": f"{robust[most]:.3f} (best of robust rules: {most})",
+        "coordinator": {
+            ROUTING: "none for answers; template author, bootstrap address and key keeper remain",
+            "federated": "a server that every round passes",
+        },
+        f"Byzantine: points lost to {worst['liars']} liars of {worst['nodes']}": {
+            ROUTING: f"{worst['loss_points'][ROUTING]:+.1f} with elections, "
+            f"{worst['loss_points'][OURS[1]]:+.1f} without",
+            "federated": f"{rules['fedavg']:+.1f} (fedavg), {rules[best]:+.1f} ({best})",
+        },
+        "scaling": {
+            ROUTING: f"error {first['error']:.3f} with {first['nodes']} nodes, {last['error']:.3f} with "
+            f"{last['nodes']}" + (f"; log-loss follows {laws['follows']}" if laws else ""),
+            "federated": "not measured by number of nodes",
         },
     }

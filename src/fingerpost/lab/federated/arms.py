@@ -10,6 +10,8 @@ from fingerpost.lab.federated.clients import Plan, Shard, Trained
 from fingerpost.lab.federated.flower import STRATEGIES, run_flower
 from fingerpost.lab.federated.further import run_eight_bits, run_fedma, run_top_k
 from fingerpost.lab.federated.own import run_asynchronous, run_fltrust, run_gossip, run_moon, run_scaffold
+from fingerpost.lab.federated.private import run_dp_sgd
+from fingerpost.lab.federated.secure import run_secure_aggregation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +27,8 @@ _OWN: dict[str, Callable[[Sequence[Shard], Plan], Trained]] = {
     "fedma": run_fedma,
     "top-k": run_top_k,
     "eight-bits": run_eight_bits,
+    "dp-sgd": run_dp_sgd,
+    "secure-aggregation": run_secure_aggregation,
 }
 FEDERATED_ARMS = (*STRATEGIES, *_OWN, "fltrust")
 ROBUST_ARMS = ("krum", "multi-krum", "median", "trimmed-mean", "fltrust")

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-PARAMETER_SIZE_BYTES = 4  # models travel as float32
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
@@ -31,11 +29,31 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What single arms can be tuned by; ``tuning.GRIDS`` says which arm by what.
+
+    ``server_rate`` scales the server's step (FedAvgM, SCAFFOLD) and ``momentum`` it (FedAvgM), ``adam_rate`` is
+    FedAdam's, ``proximal`` FedProx's mu, ``contrast`` MOON's mu, ``mixing`` the weight of a fresh update (FedAsync),
+    ``clip`` the norm that DP-SGD cuts the gradient of a record to, ``epsilon`` what a record may lose by all rounds.
+    """
+
+    server_rate: float = 1.0
+    momentum: float = 0.9
+    adam_rate: float = 0.03
+    proximal: float = 0.1
+    contrast: float = 1.0
+    mixing: float = 0.6
+    clip: float = 1.0
+    epsilon: float = 4.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One federated run: the model, the clients' training, rounds, and the seed of all chance."""
 
     network: Network
     training: Training = field(default_factory=Training)
+    settings: Settings = field(default_factory=Settings)
     rounds: int = 30
     seed: int = 0
     liars: int = 0  # as many as the server is told to expect: rules that need a number get the true one
@@ -89,8 +107,3 @@ def weighted_mean(
         np.asarray(sum(weight * part for weight, part in zip(weights, parts, strict=True)) / total)
         for parts in zip(*parameters, strict=True)
     ]
-
-
-def size_of(parameters: Sequence[NDArray[np.float64]]) -> int:
-    """Return the bytes of a model's numbers."""
-    return sum(part.size for part in parameters) * PARAMETER_SIZE_BYTES

@@ -1,17 +1,15 @@
 """Flower's own strategies, unmodified, in one process (needs the ``lab`` extra, flwr 1.41).
 
-A small ``Grid`` hands every message of a strategy to a Python function instead of a network. Models travel as float32,
-as they would from any deep learning library; bytes are those of the protobuf messages that Flower would send.
+A small ``Grid`` hands every message of a strategy to a Python function instead of a network, and counts its bytes.
 """
 
 from __future__ import annotations
 
-import logging
-import os
 from typing import TYPE_CHECKING, Any
 
 from fingerpost.errors import UsageError
 from fingerpost.lab.federated.clients import Plan, Shard, Trained, occupied
+from fingerpost.lab.federated.messages import float32_record, prepare_flower, size_of_message
 from fingerpost.lab.federated.network import train
 
 if TYPE_CHECKING:
@@ -20,10 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PROXIMAL_MU = 0.1
 TRIMMED_SHARE = 0.2
-SERVER_RATE = 0.03  # of FedAdam: the step on a logarithmic scale that does best on other seeds than those reported
-SERVER_MOMENTUM = 0.9
 
 STRATEGIES = ("fedavg", "fedavgm", "fedadam", "fedprox", "krum", "multi-krum", "median", "trimmed-mean")
 
@@ -33,11 +28,11 @@ def run_flower(name: str, shards: Sequence[Shard], plan: Plan) -> Trained:
 
     Raises ``UsageError`` (``lab-arm``) for a name that is none.
     """
-    _quieten()
+    prepare_flower()
     from flwr.app import Message, MetricRecord, RecordDict
 
     clients = occupied(shards)
-    mu = PROXIMAL_MU if name == "fedprox" else 0.0
+    mu = plan.settings.proximal if name == "fedprox" else 0.0
 
     def answer(message: Any) -> Any:
         client, turn = message.metadata.dst_node_id - 1, int(message.content["config"]["server-round"])
@@ -54,11 +49,11 @@ def run_flower(name: str, shards: Sequence[Shard], plan: Plan) -> Trained:
             chance=plan.chance(turn, client),
             adjust=_pull_back(start, mu) if mu else None,
         )
-        content = {"arrays": _record(trained), "metrics": MetricRecord({"num-examples": len(shard.rows)})}
+        content = {"arrays": float32_record(trained), "metrics": MetricRecord({"num-examples": len(shard.rows)})}
         return Message(RecordDict(content), reply_to=message)
 
     grid = _grid(len(clients), answer)
-    initial = _record(plan.network.start(plan.seed))
+    initial = float32_record(plan.network.start(plan.seed))
     result = _strategy(name, clients=len(clients), plan=plan).start(
         grid=grid, initial_arrays=initial, num_rounds=plan.rounds
     )
@@ -69,17 +64,20 @@ def run_flower(name: str, shards: Sequence[Shard], plan: Plan) -> Trained:
 def _strategy(name: str, *, clients: int, plan: Plan) -> Any:
     from flwr.serverapp import strategy
 
+    settings = plan.settings
     common: dict[str, Any] = {"fraction_evaluate": 0.0, "min_train_nodes": 1, "min_available_nodes": 1}
     liars = min(plan.liars, max(0, (clients - 3) // 2))  # Krum asks for 2 f + 2 < n (Blanchard et al. 2017)
     match name:
         case "fedavg":
             return strategy.FedAvg(**common)
         case "fedavgm":
-            return strategy.FedAvgM(**common, server_momentum=SERVER_MOMENTUM)
+            return strategy.FedAvgM(
+                **common, server_learning_rate=settings.server_rate, server_momentum=settings.momentum
+            )
         case "fedadam":
-            return strategy.FedAdam(**common, eta=SERVER_RATE, tau=1e-3)
+            return strategy.FedAdam(**common, eta=settings.adam_rate, tau=1e-3)
         case "fedprox":
-            return strategy.FedProx(**common, proximal_mu=PROXIMAL_MU)
+            return strategy.FedProx(**common, proximal_mu=settings.proximal)
         case "krum":
             return strategy.Krum(**common, num_malicious_nodes=liars)
         case "multi-krum":
@@ -107,25 +105,8 @@ def _pull_back(
     return adjust
 
 
-def _record(parameters: Sequence[NDArray[np.float64]]) -> Any:
-    from flwr.app import ArrayRecord
-
-    return ArrayRecord([part.astype("float32") for part in parameters])
-
-
-def _quieten() -> None:
-    """Keep Flower from reporting its use and from printing every round; give its messages the identity they ask for."""
-    os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
-    from flwr.supercore.task_identity import TaskIdentity
-
-    logging.getLogger("flwr").setLevel(logging.ERROR)  # after the import, which sets it itself
-
-    TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
-
-
 def _grid(nodes: int, answer: Callable[[Any], Any]) -> Any:
     from flwr.app import Message
-    from flwr.common.serde import message_to_proto
     from flwr.serverapp import Grid
 
     class InProcess(Grid):
@@ -157,10 +138,10 @@ def _grid(nodes: int, answer: Callable[[Any], Any]) -> Any:
         def send_and_receive(self, messages: Any, **_: Any) -> list[Any]:
             replies = []
             for message in sorted(messages, key=lambda each: each.metadata.dst_node_id):  # Flower shuffles its nodes
-                self.bytes_down += message_to_proto(message).ByteSize()
+                self.bytes_down += size_of_message(message)
                 reply = answer(message)
                 if reply is not None:
-                    self.bytes_up += message_to_proto(reply).ByteSize()
+                    self.bytes_up += size_of_message(reply)
                     replies.append(reply)
             return replies
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fingerpost.errors import UsageError
-from fingerpost.lab.federated.clients import (
-    PARAMETER_SIZE_BYTES,
-    Plan,
-    Shard,
-    Trained,
-    occupied,
-    size_of,
-    weighted_mean,
-)
+from fingerpost.lab.federated.clients import Plan, Shard, Trained, occupied, weighted_mean
+from fingerpost.lab.federated.messages import Line, Parameters
 from fingerpost.lab.federated.network import train
 
 if TYPE_CHECKING:
@@ -23,10 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Parameters = list["NDArray[np.float64]"]
-
 KEPT_SHARE = 0.1  # of the numbers of an update that top-k sends
-PLACE_SIZE_BYTES = 4
 STEPS_EACH_WAY = 127  # what a signed byte can say
 
 
@@ -38,18 +28,19 @@ def run_fedma(shards: Sequence[Shard], plan: Plan) -> Trained:
     """
     if not plan.network.hidden:
         raise UsageError("lab-arm", "matched averaging matches hidden units", hint="give the network a hidden layer")
-    clients = occupied(shards)
+    clients, line = occupied(shards), Line()
     central = plan.network.start(plan.seed)
-    messages = 0
     for turn in range(1, plan.rounds + 1):
         present = plan.present(len(clients), turn)
-        found = [_train(clients[client], central, plan, turn, client) for client in present]
         sizes = [float(len(clients[client].rows)) for client in present]
+        found = []
+        for client in present:
+            start = line.down(central, client=client, turn=turn)
+            trained = _train(clients[client], start, plan, turn, client)
+            found.append(line.up(trained, client=client, rows=len(clients[client].rows)))
         target = found[int(np.argmax(sizes))]
         central = weighted_mean([matched(each, target) for each in found], sizes)
-        messages += len(present)
-    moved = messages * size_of(central)
-    return Trained(parameters=central, bytes_down=moved, bytes_up=moved)
+    return Trained(parameters=central, bytes_down=line.bytes_down, bytes_up=line.bytes_up)
 
 
 def matched(parameters: Parameters, target: Parameters) -> Parameters:
@@ -74,48 +65,55 @@ def run_eight_bits(shards: Sequence[Shard], plan: Plan) -> Trained:
     return _compressed(shards, plan, rounded)
 
 
-def largest(update: Parameters) -> tuple[Parameters, int]:
-    """Return the ``KEPT_SHARE`` of all numbers that are largest in size, zeros elsewhere, and the bytes they take."""
-    sizes = np.concatenate([np.abs(part).ravel() for part in update])
-    kept = max(1, round(KEPT_SHARE * sizes.size))
-    places = np.zeros(sizes.size, np.bool_)
-    places[np.argpartition(-sizes, kept - 1)[:kept]] = True
-    cuts = np.cumsum([part.size for part in update])[:-1]
-    masks = np.split(places, cuts)
-    sent = [np.where(mask.reshape(part.shape), part, 0.0) for mask, part in zip(masks, update, strict=True)]
-    return sent, kept * (PLACE_SIZE_BYTES + PARAMETER_SIZE_BYTES)
+def largest(update: Parameters) -> tuple[Parameters, list[NDArray[Any]]]:
+    """Return the ``KEPT_SHARE`` of all numbers that are largest in size, zeros elsewhere, and the arrays that say so.
+
+    Those are places as int32 and numbers as float32.
+    """
+    flat = np.concatenate([part.ravel() for part in update])
+    kept = max(1, round(KEPT_SHARE * flat.size))
+    places = np.sort(np.argpartition(-np.abs(flat), kept - 1)[:kept]).astype(np.int32)
+    numbers = flat[places].astype(np.float32)
+    sparse = np.zeros(flat.size)
+    sparse[places] = numbers
+    pieces = np.split(sparse, np.cumsum([part.size for part in update])[:-1])
+    sent = [piece.reshape(part.shape) for piece, part in zip(pieces, update, strict=True)]
+    return sent, [places, numbers]
 
 
-def rounded(update: Parameters) -> tuple[Parameters, int]:
-    """Return each array in 255 even steps between its largest number and minus that, and the bytes they take."""
-    sent = []
-    for part in update:
-        step = float(np.abs(part).max()) / STEPS_EACH_WAY or 1.0
-        sent.append(np.rint(part / step) * step)
-    return sent, sum(part.size + PARAMETER_SIZE_BYTES for part in update)
+def rounded(update: Parameters) -> tuple[Parameters, list[NDArray[Any]]]:
+    """Return each array in 255 even steps between its largest number and minus that, and the arrays that say so.
+
+    Those are steps as int8, and the size of a step of each array as float32.
+    """
+    sizes = np.array([float(np.abs(part).max()) / STEPS_EACH_WAY or 1.0 for part in update], np.float32)
+    steps = [
+        np.rint(part / size).clip(-STEPS_EACH_WAY, STEPS_EACH_WAY) for part, size in zip(update, sizes, strict=True)
+    ]
+    sent = [step * float(size) for step, size in zip(steps, sizes, strict=True)]
+    return sent, [*(step.astype(np.int8) for step in steps), sizes]
 
 
 def _compressed(
-    shards: Sequence[Shard], plan: Plan, compress: Callable[[Parameters], tuple[Parameters, int]]
+    shards: Sequence[Shard], plan: Plan, compress: Callable[[Parameters], tuple[Parameters, list[NDArray[Any]]]]
 ) -> Trained:
-    clients = occupied(shards)
+    clients, line = occupied(shards), Line()
     central = plan.network.start(plan.seed)
     owed = [[np.zeros_like(part) for part in central] for _ in clients]
-    down = up = 0
     for turn in range(1, plan.rounds + 1):
         present = plan.present(len(clients), turn)
         updates = []
         for client in present:
-            trained = _train(clients[client], central, plan, turn, client)
-            wanted = [end - begin + rest for end, begin, rest in zip(trained, central, owed[client], strict=True)]
-            sent, size = compress(wanted)
+            start = line.down(central, client=client, turn=turn)
+            trained = _train(clients[client], start, plan, turn, client)
+            wanted = [end - begin + rest for end, begin, rest in zip(trained, start, owed[client], strict=True)]
+            sent, arrays = compress(wanted)
+            line.up_as_is(arrays, client=client, rows=len(clients[client].rows))
             owed[client] = [want - part for want, part in zip(wanted, sent, strict=True)]
             updates.append(sent)
-            down += size_of(central)
-            up += size
         step = weighted_mean(updates, [float(len(clients[client].rows)) for client in present])
         central = [part + move for part, move in zip(central, step, strict=True)]
-    return Trained(parameters=central, bytes_down=down, bytes_up=up)
+    return Trained(parameters=central, bytes_down=line.bytes_down, bytes_up=line.bytes_up)
 
 
 def _train(shard: Shard, start: Parameters, plan: Plan, turn: int, client: int) -> Parameters:

@@ -1,6 +1,6 @@
 """Federated rules that Flower does not ship, each after its paper: SCAFFOLD, MOON, FLTrust, gossip, asynchronous.
 
-They train with the same network, batches and chance as Flower's, and count the bytes of the numbers that travel.
+They train with the same network, batches and chance as Flower's, and send the same messages.
 """
 
 from __future__ import annotations
@@ -9,53 +9,56 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fingerpost.lab.federated.clients import Plan, Shard, Trained, occupied, size_of, weighted_mean
-from fingerpost.lab.federated.network import Network, train
+from fingerpost.lab.federated.clients import Plan, Shard, Trained, occupied, weighted_mean
+from fingerpost.lab.federated.messages import Line, Parameters
+from fingerpost.lab.federated.network import train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-Parameters = list["NDArray[np.float64]"]
-
-CONTRAST_WEIGHT = 1.0  # mu of MOON
 CONTRAST_TEMPERATURE = 0.5
 GOSSIP_PEERS = 2
 STALENESS_EXPONENT = 0.5  # of FedAsync, "polynomial" (Xie et al. 2019, section 5.2)
-ASYNCHRONOUS_WEIGHT = 0.6
 
 
 def run_scaffold(shards: Sequence[Shard], plan: Plan) -> Trained:
-    """Return what SCAFFOLD trains (Karimireddy et al. 2020, algorithm 1, option II). Control variates travel too."""
-    clients = occupied(shards)
+    """Return what SCAFFOLD trains (Karimireddy et al. 2020, algorithm 1, option II). Control variates travel too.
+
+    Clients count by their rows, in the model and in the server's control variate alike: with one weighed and the other
+    not, as in the paper's uniform version on uneven clients, the run settles where nobody's mean loss is least.
+    """
+    clients, line = occupied(shards), Line()
     central = plan.network.start(plan.seed)
     control = [np.zeros_like(part) for part in central]
     controls = [[np.zeros_like(part) for part in central] for _ in clients]
-    down = up = 0
+    total = sum(len(shard.rows) for shard in clients)
+    count = len(central)
     for turn in range(1, plan.rounds + 1):
         present = plan.present(len(clients), turn)
-        found: list[Parameters] = []
+        ends: list[Parameters] = []
         moved: list[Parameters] = []
         for client in present:
-            own = controls[client]
-            difference = [general - particular for general, particular in zip(control, own, strict=True)]
-            trained, steps = _train(clients[client], central, plan, turn, client, adjust=_add(difference))
+            rows, own = len(clients[client].rows), controls[client]
+            given = line.down([*central, *control], client=client, turn=turn)
+            start, general = given[:count], given[count:]
+            difference = _difference(general, own)
+            trained, steps = _train(clients[client], start, plan, turn, client, adjust=_add(difference))
             length = steps * plan.training.rate
             fresh = [
-                particular - general + (start - end) / length
-                for particular, general, start, end in zip(own, control, central, trained, strict=True)
+                (begin - end) / length - extra for begin, end, extra in zip(start, trained, difference, strict=True)
             ]
-            moved.append([new - old for new, old in zip(fresh, own, strict=True)])
+            heard = line.up([*trained, *_difference(fresh, own)], client=client, rows=rows)
             controls[client] = fresh
-            found.append(trained)
-            down += 2 * size_of(central)
-            up += 2 * size_of(central)
-        sizes = [float(len(clients[client].rows)) for client in present]
-        central = weighted_mean(found, sizes)
-        for place, part in enumerate(control):
-            part += sum(change[place] for change in moved) / len(clients)
-    return Trained(parameters=central, bytes_down=down, bytes_up=up)
+            ends.append(heard[:count])
+            moved.append([change * (rows / total) for change in heard[count:]])
+        end = weighted_mean(ends, [float(len(clients[client].rows)) for client in present])
+        central = [
+            begin + plan.settings.server_rate * (after - begin) for begin, after in zip(central, end, strict=True)
+        ]
+        control = [part + sum(change[place] for change in moved) for place, part in enumerate(control)]
+    return Trained(parameters=central, bytes_down=line.bytes_down, bytes_up=line.bytes_up)
 
 
 def run_moon(shards: Sequence[Shard], plan: Plan) -> Trained:
@@ -63,22 +66,20 @@ def run_moon(shards: Sequence[Shard], plan: Plan) -> Trained:
 
     Without a hidden layer there is no representation to learn, and MOON is FedAvg.
     """
-    clients = occupied(shards)
+    clients, line = occupied(shards), Line()
     central = plan.network.start(plan.seed)
     before: list[Parameters | None] = [None] * len(clients)
-    down = up = 0
     for turn in range(1, plan.rounds + 1):
         present = plan.present(len(clients), turn)
         found = []
         for client in present:
-            adjust = _contrast(plan.network, clients[client], central, before[client])
-            trained, _ = _train(clients[client], central, plan, turn, client, adjust=adjust)
+            start = line.down(central, client=client, turn=turn)
+            adjust = _contrast(plan, clients[client], start, before[client])
+            trained, _ = _train(clients[client], start, plan, turn, client, adjust=adjust)
             before[client] = trained
-            found.append(trained)
-            down += size_of(central)
-            up += size_of(central)
+            found.append(line.up(trained, client=client, rows=len(clients[client].rows)))
         central = weighted_mean(found, [float(len(clients[client].rows)) for client in present])
-    return Trained(parameters=central, bytes_down=down, bytes_up=up)
+    return Trained(parameters=central, bytes_down=line.bytes_down, bytes_up=line.bytes_up)
 
 
 def run_fltrust(shards: Sequence[Shard], plan: Plan, *, root: Shard) -> Trained:
@@ -86,24 +87,23 @@ def run_fltrust(shards: Sequence[Shard], plan: Plan, *, root: Shard) -> Trained:
 
     ``root`` are rows that the server trusts: here those that the asker has confirmed itself.
     """
-    clients = occupied(shards)
+    clients, line = occupied(shards), Line()
     central = plan.network.start(plan.seed)
-    down = up = 0
     for turn in range(1, plan.rounds + 1):
         guide = _flat(_difference(_train(root, central, plan, turn, len(clients))[0], central))
         length = float(np.linalg.norm(guide))
         step, trust = np.zeros_like(guide), 0.0
         for client in plan.present(len(clients), turn):
-            update = _flat(_difference(_train(clients[client], central, plan, turn, client)[0], central))
+            start = line.down(central, client=client, turn=turn)
+            trained, _ = _train(clients[client], start, plan, turn, client)
+            update = _flat(_difference(line.up(trained, client=client, rows=len(clients[client].rows)), central))
             norm = float(np.linalg.norm(update))
             likeness = max(0.0, float(update @ guide) / max(norm * length, 1e-12))
             step += likeness * update * (length / max(norm, 1e-12))
             trust += likeness
-            down += size_of(central)
-            up += size_of(central)
         if trust > 0:
             central = _moved(central, step / trust)
-    return Trained(parameters=central, bytes_down=down, bytes_up=up)
+    return Trained(parameters=central, bytes_down=line.bytes_down, bytes_up=line.bytes_up)
 
 
 def run_gossip(shards: Sequence[Shard], plan: Plan) -> Trained:
@@ -111,9 +111,8 @@ def run_gossip(shards: Sequence[Shard], plan: Plan) -> Trained:
 
     In each round every client trains and averages with ``GOSSIP_PEERS`` others that chance picks.
     """
-    clients = occupied(shards)
+    clients, line = occupied(shards), Line()
     models = [plan.network.start(plan.seed) for _ in clients]
-    up = 0
     for turn in range(1, plan.rounds + 1):
         present = plan.present(len(clients), turn)
         for client in present:
@@ -123,11 +122,11 @@ def run_gossip(shards: Sequence[Shard], plan: Plan) -> Trained:
             others = [other for other in present if other != client]
             count = min(GOSSIP_PEERS, len(others))
             heard = plan.chance(turn, client, 1).choice(others, count, replace=False).tolist() if count else []
-            mixed[client] = weighted_mean([models[each] for each in [client, *heard]], [1.0] * (count + 1))
-            up += count * size_of(models[client])
+            said = [line.up(models[each], client=each, rows=len(clients[each].rows)) for each in heard]
+            mixed[client] = weighted_mean([models[client], *said], [1.0] * (count + 1))
         models = mixed
     mean = weighted_mean(models, [1.0] * len(models))
-    return Trained(parameters=mean, bytes_down=0, bytes_up=up)
+    return Trained(parameters=mean, bytes_down=0, bytes_up=line.bytes_up)
 
 
 def run_asynchronous(shards: Sequence[Shard], plan: Plan) -> Trained:
@@ -136,20 +135,19 @@ def run_asynchronous(shards: Sequence[Shard], plan: Plan) -> Trained:
     As many updates as FedAvg would use in ``plan.rounds`` rounds; a client starts from the model of up to as many
     updates ago as there are clients.
     """
-    clients = occupied(shards)
+    clients, line = occupied(shards), Line()
     history = [plan.network.start(plan.seed)]
-    down = up = 0
     for turn in range(plan.rounds * len(clients)):
         chance = plan.chance(turn, len(clients), 2)
         client = int(chance.integers(len(clients)))
         age = int(chance.integers(min(len(history), len(clients))))
-        trained, _ = _train(clients[client], history[-1 - age], plan, turn, client)
-        weight = ASYNCHRONOUS_WEIGHT * (age + 1) ** -STALENESS_EXPONENT
+        start = line.down(history[-1 - age], client=client, turn=turn)
+        trained, _ = _train(clients[client], start, plan, turn, client)
+        trained = line.up(trained, client=client, rows=len(clients[client].rows))
+        weight = plan.settings.mixing * (age + 1) ** -STALENESS_EXPONENT
         history.append(weighted_mean([history[-1], trained], [1 - weight, weight]))
         history = history[-len(clients) :]
-        down += size_of(trained)
-        up += size_of(trained)
-    return Trained(parameters=history[-1], bytes_down=down, bytes_up=up)
+    return Trained(parameters=history[-1], bytes_down=line.bytes_down, bytes_up=line.bytes_up)
 
 
 def _train(
@@ -181,9 +179,10 @@ def _add(difference: Parameters) -> Callable[[Parameters, Parameters, NDArray[np
 
 
 def _contrast(
-    network: Network, shard: Shard, central: Parameters, before: Parameters | None
+    plan: Plan, shard: Shard, central: Parameters, before: Parameters | None
 ) -> Callable[[Parameters, Parameters, NDArray[np.int64]], None] | None:
     """Return MOON's term: hidden values are drawn to the central model's and away from those of the last local one."""
+    network, weight = plan.network, plan.settings.contrast
     if before is None or not network.hidden:
         return None
     wanted = _unit(network.hidden_values(central, shard.rows))
@@ -197,7 +196,7 @@ def _contrast(
         odds = ((unit * shunned[batch]).sum(axis=1) - (unit * wanted[batch]).sum(axis=1)) / CONTRAST_TEMPERATURE
         share = 1 / (1 + np.exp(-odds))  # of the loss -ln(e^a / (e^a + e^b)): its slope along b - a
         pull = (shunned[batch] - wanted[batch]) * (share / CONTRAST_TEMPERATURE)[:, None]
-        pull = (pull - unit * (unit * pull).sum(axis=1, keepdims=True)) / norms * (CONTRAST_WEIGHT / len(rows))
+        pull = (pull - unit * (unit * pull).sum(axis=1, keepdims=True)) / norms * (weight / len(rows))
         back = pull * (values > 0)
         gradient[0] += rows.T @ back
         gradient[1] += back.sum(axis=0)

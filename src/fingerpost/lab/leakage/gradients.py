@@ -154,11 +154,13 @@ def private_update(
     chance: np.random.Generator,
 ) -> Parameters:
     """Return the mean gradient of one step of DP-SGD (Abadi et al. 2016) on these records."""
-    total = [np.zeros_like(weight) for weight in network]
-    for row in range(len(records)):
-        slopes = gradient(network, records[row : row + 1], targets[row : row + 1])
-        scale = min(1.0, private.clip / max(_norm(slopes), COSINE_FLOOR))
-        total = [summed + scale * slope for summed, slope in zip(total, slopes, strict=True)]
+    hidden, probabilities = _forward(network, records)
+    delta = probabilities - targets
+    back = delta @ network[2].T * hidden * (1 - hidden)
+    squares = (1 + (records**2).sum(1)) * (back**2).sum(1) + (1 + (hidden**2).sum(1)) * (delta**2).sum(1)
+    scale = np.minimum(1.0, private.clip / np.maximum(np.sqrt(squares), COSINE_FLOOR))[:, None]
+    back, delta = scale * back, scale * delta
+    total = [records.T @ back, back.sum(0), hidden.T @ delta, delta.sum(0)]
     noise = private.multiplier * private.clip
     return [(summed + noise * chance.standard_normal(summed.shape)) / len(records) for summed in total]
 
@@ -173,6 +175,14 @@ def noise_multiplier(epsilon: float, delta: float) -> float:
         middle = math.sqrt(low * high)
         low, high = (low, middle) if _gaussian_delta(middle, epsilon) <= delta else (middle, high)
     return high
+
+
+def rounds_multiplier(epsilon: float, delta: float, *, rounds: int) -> float:
+    """Return the least multiplier of each of so many Gaussian releases that are (epsilon, delta)-private together.
+
+    They tell as much as one with a multiplier that is smaller by the root of their number.
+    """
+    return noise_multiplier(epsilon, delta) * math.sqrt(rounds)
 
 
 def from_ratio(
