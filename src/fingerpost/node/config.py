@@ -82,8 +82,9 @@ class Member:
 class NodeConfig:
     """What ``fingerpost node run`` is told.
 
-    ``home`` is None where the file leaves it open. ``admission`` has the bounds of an open network, in which ``members``
-    are those without bounds; elsewhere it is None. ``records`` are files of signed successions and revocations. ``control_listen`` is a
+    ``home`` is None where the file leaves it open. ``admission`` has the bounds of an open network, in which
+    ``members`` are those without bounds; elsewhere it is None. ``records`` are files of signed successions and
+    revocations. ``control_listen`` is a
     loopback address and a port, 0 for a free one. ``source`` is what errors call the configuration.
     """
 
