@@ -77,6 +77,8 @@ class Moved:
 class Arm:
     """Two processes between which frames move: a context manager that ends them."""
 
+    ends = "bench._carrier_ends"
+
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
         self._settings = dict(settings)
@@ -143,7 +145,7 @@ class Arm:
         kind, _, name = self.name.partition("/")
         arm = f"{'ours' if kind == 'ours' else 'bare'}/{name}"
         end = subprocess.Popen(
-            [sys.executable, "-m", "bench._carrier_ends", role, arm, argument],
+            [sys.executable, "-m", self.ends, role, arm, argument],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
