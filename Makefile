@@ -25,7 +25,7 @@ export QUICK
 export PYTHONPATH :=
 export PYTHONUTF8 := 1
 
-.PHONY: help demo test lint types floors vectors format bench bench-report bench-check accuracy network robustness routing-scale sim-long privacy docs lock clean
+.PHONY: help demo test lint types floors vectors format bench bench-report bench-check accuracy network robustness routing-scale sim-long privacy lab docs lock clean
 
 help:  ## list these tasks
 	@sed -nE 's/^([a-z][a-z-]*):[^#]*## (.*)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r task does; do \
@@ -80,6 +80,9 @@ sim-long: $(VENV)/.ready  ## simulate thousands of networks and write bench/resu
 
 robustness: $(VENV)/.ready  ## measure answers under attack, under drift and beside own data (QUICK=1: short form; ARGS="--data FOLDER")
 	@for script in $(call scripts_of,robustness); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
+
+lab: $(VENV)/.ready  ## run the suites and the coordinator experiment, and write bench/results/lab.json (QUICK=1: short form)
+	@for script in $(call scripts_of,lab); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done
 
 network: $(VENV)/.ready  ## measure real processes on loopback and write bench/results/network.json (QUICK=1: short form)
 	@for script in $(call scripts_of,network); do echo "== $$script"; $(BIN)/python -m "$$script" $(ARGS); done

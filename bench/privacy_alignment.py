@@ -3,8 +3,9 @@
 Digits, a third public, a third emitted, a third for candidates besides. Nodes share a secret salt of 32 bits of the
 template (the attack makes no use of how short it is). ``control_alignment_digits``: the share of emitted records named,
 of all candidates, when fingerprints and outcomes are in clear: the attack works. ``control_shuffled_alignment_digits``:
-the same with outcomes shuffled, which must fail. ``consortium_digits_naming``: the same attack on the bytes of sealed
-packets, as the carrier moves them; ``high`` is the upper end of an exact 99 % interval, chance is 1 of the candidates.
+the same with outcomes shuffled, which must fail. ``consortium_digits_alignment_naming``: the same attack on the bytes
+of sealed packets, as the carrier moves them; ``high`` is the upper end of an exact 99 % interval, chance is 1 of the
+candidates.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def main() -> None:
         Figure(name="control_alignment_digits", value=float(clear.mean()), unit="share", low=low, high=high),
         Figure(name="control_shuffled_alignment_digits", value=float(shuffled.mean()), unit="share"),
         Figure(
-            name="consortium_digits_naming",
+            name="consortium_digits_alignment_naming",
             value=named / packets,
             unit="share",
             low=float(beta.ppf(tail, named, packets - named + 1)) if named else 0.0,

@@ -24,7 +24,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_one_command_writes_figures_and_a_page_and_says_what_they_say(fingerpost, table, monkeypatch) -> None:
-    monkeypatch.setattr(rules, "QUICK", replace(rules.QUICK, seeds=1, rounds=2, tuning_rounds=1))
+    monkeypatch.setattr(rules, "QUICK", replace(rules.QUICK, seeds=1, rounds=2, inverted_records=1, inverted_cases=2))
     page, figures = table.with_suffix(".html"), table.with_suffix(".json")
     command = ("assess", str(table), "--outcome", "happened", "--nodes", "3", "--quick")
     shown = fingerpost(*command, "--report", str(page), f"--json={figures}")

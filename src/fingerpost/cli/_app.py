@@ -17,6 +17,7 @@ from fingerpost.cli import (
     emit,
     forget,
     keys,
+    lab,
     node,
     packet,
     peers,
@@ -139,3 +140,7 @@ app.add_typer(_store, name="store")
 _sim = new_group("Simulate whole networks from a seed, and check what must always hold.")
 _sim.command("run")(sim.run)
 app.add_typer(_sim, name="sim")
+
+_lab = new_group("Run the benchmark suites on public data sets.")
+_lab.command("run")(lab.run)
+app.add_typer(_lab, name="lab")

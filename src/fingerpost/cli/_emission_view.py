@@ -162,6 +162,8 @@ def _release_facts(report: ReleaseReport) -> list[tuple[str, object]]:
     else:
         facts.append(("counted", f"{count_text(report.rows, 'row')}, each of another subject, with noise"))
         facts.append(("each spent", f"epsilon {report.epsilon:g} of {report.lifetime_epsilon:g} in a lifetime"))
+    if report.parties > 1:
+        facts.append(("added up", f"with {report.parties - 1:,} other nodes: only the sum is known to anybody"))
     reasons = [
         (report.same_subject, "of a subject in a live group" if report.groups else "of a subject counted today"),
         (report.spent, "of one who spent all"),

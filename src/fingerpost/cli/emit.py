@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fingerpost.cli._emitted import Progress, read_progress, table_digest, write_progress
+from fingerpost.cli._joint import Joint, emit_joint
 from fingerpost.cli._node import node_of
 from fingerpost.cli._notes import noted
 from fingerpost.cli._options import HomeOption, JsonOption, TemplateOption, home_of
@@ -13,8 +14,10 @@ from fingerpost.cli._output import Output
 from fingerpost.cli._templates import chosen_template, keep_template
 from fingerpost.cli._words import count_text, date_text, today
 from fingerpost.errors import (
+    ConfigError,
     DaemonError,
     KeyFileError,
+    NetworkError,
     PrivacyError,
     RecordError,
     StoreError,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from fingerpost.cli._emission_view import EmissionView
     from fingerpost.files import Table
     from fingerpost.node.home import Home
+    from fingerpost.node.reports import Emission
     from fingerpost.packet import Signer
     from fingerpost.template import RowProblem, Template
 
@@ -41,6 +45,19 @@ SubjectOption = Annotated[
         help="Whom each row is about: hashed, kept here and never sent, so that 'fingerpost forget' finds it.",
         show_default=False,
     ),
+]
+SumOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--sum",
+        metavar="CONFIG",
+        help="Add the counts up with those of all members that this configuration of a node lists, so that nobody sees "
+        "but the sum (dp-aggregate). All of them run this at the same time, while no node runs in their homes.",
+        show_default=False,
+    ),
+]
+SumSecondsOption = Annotated[
+    float, typer.Option("--sum-seconds", min=1, help="How long to wait for the other members of a sum.")
 ]
 OutputOption = Annotated[
     Path | None,
@@ -68,14 +85,26 @@ OutputOption = Annotated[
         "holders": "other nodes that keep the packets too; null in a dry run, 0 when no node runs in this home",
         "release": "under k-anonymous, dp-aggregate and local-dp what was counted: number, rows; same_subject, spent, "
         "ungrouped (rows left out); epsilon, lifetime_epsilon, holders_checked; groups, and unanimous, how many of "
-        "them had one outcome; else null",
+        "them had one outcome; parties, how many nodes added up their counts; else null",
         "file": "where --output wrote the packets; null without it",
     },
-    errors=(TemplateError, TableError, RecordError, KeyFileError, StoreError, DaemonError, PrivacyError, UsageError),
+    errors=(
+        TemplateError,
+        TableError,
+        RecordError,
+        KeyFileError,
+        StoreError,
+        DaemonError,
+        PrivacyError,
+        ConfigError,
+        NetworkError,
+        UsageError,
+    ),
     examples=(
         "fingerpost emit ours.csv --template template.toml --dry-run",
         "fingerpost emit ours.csv --template template.toml --output packets.bin",
         "fingerpost emit ours.csv --subject-column patient",
+        "fingerpost emit ours.csv --subject-column patient --sum node.toml",
     ),
 )
 def emit(
@@ -92,6 +121,8 @@ def emit(
         bool, typer.Option("--again", help="Emit a table that was emitted before; each row then counts twice.")
     ] = False,
     subject_column: SubjectOption = None,
+    sum_config: SumOption = None,
+    sum_seconds: SumSecondsOption = 300.0,
     output: OutputOption = None,
     home: HomeOption = None,
     json: JsonOption = False,
@@ -126,6 +157,7 @@ def emit(
         again=again,
         subject_column=subject_column,
         output=output,
+        joint=None if sum_config is None else Joint(config=sum_config, seconds=sum_seconds),
     )
     if json:
         out.document(view.document())
@@ -231,6 +263,7 @@ def _emit(
     again: bool,
     subject_column: str | None,
     output: Path | None,
+    joint: Joint | None,
 ) -> "EmissionView":
     from fingerpost.cli._emission_view import EmissionView
     from fingerpost.files import write_atomically
@@ -242,21 +275,21 @@ def _emit(
     columns, problems, first = _rows_to_emit(
         out, template, table, place, digest, skip_bad_rows=skip_bad_rows, again=again
     )
-    total = first + len(next(iter(columns.values())))
-    with out.progress("Emitting", total=total) as advance, node_of(place, template) as node:
-        advance(first)
-        shown = first
-
-        def note(done: int, _total: int) -> None:
-            nonlocal shown
-            write_progress(place, digest, Progress(rows=first + done, total=total, day=today()))
-            advance(first + done - shown)
-            shown = first + done
-
+    if joint is not None:
+        emission, packets = emit_joint(template, place, columns, joint, subject_column=subject_column)
         keep_template(template, place, source=source)
-        emission = node.emit_table(columns, subject_column=subject_column, progress=note)
-        wanted = emission.packet_ids if output is not None else emission.packet_ids[:1]
-        packets = node.find_packets(wanted).tobytes()
+    else:
+        emission, packets = _emit_alone(
+            out,
+            template,
+            columns,
+            place,
+            digest,
+            first=first,
+            source=source,
+            subject_column=subject_column,
+            output=output,
+        )
     if output is not None:
         write_atomically(output, packets)
     return EmissionView(
@@ -272,6 +305,36 @@ def _emit(
         release=emission.release,
         file=output,
     )
+
+
+def _emit_alone(
+    out: Output,
+    template: "Template",
+    columns: "dict[str, Any]",
+    place: "Home",
+    digest: str,
+    *,
+    first: int,
+    source: Path | None,
+    subject_column: str | None,
+    output: Path | None,
+) -> "tuple[Emission, bytes]":
+    """Let the node of this home emit; return what it says, and the packets that are to be shown or written."""
+    total = first + len(next(iter(columns.values())))
+    with out.progress("Emitting", total=total) as advance, node_of(place, template) as node:
+        advance(first)
+        shown = first
+
+        def note(done: int, _total: int) -> None:
+            nonlocal shown
+            write_progress(place, digest, Progress(rows=first + done, total=total, day=today()))
+            advance(first + done - shown)
+            shown = first + done
+
+        keep_template(template, place, source=source)
+        emission = node.emit_table(columns, subject_column=subject_column, progress=note)
+        wanted = emission.packet_ids if output is not None else emission.packet_ids[:1]
+        return emission, node.find_packets(wanted).tobytes()
 
 
 def _rows_to_emit(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fingerpost.carrier.base import Address, Peer
+from fingerpost.carrier.base import Address, Delivery, Peer
 from fingerpost.directory.record import HolderRecord
 from fingerpost.errors import FingerpostError, NetworkError
 from fingerpost.ids import PublicKey, TemplateId
@@ -21,6 +21,7 @@ from fingerpost.node.post import Post
 from fingerpost.node.status import Connected, Watch
 from fingerpost.node.tables import CellTables
 from fingerpost.ports import Clock
+from fingerpost.privacy.secure_sum import is_of_a_sum
 
 if TYPE_CHECKING:
     from fingerpost.carrier.base import Carrier
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 ANNOUNCE_AGAIN_SECONDS = 5.0  # after the directory was out of reach
 FIND_SECONDS = 5.0  # between two looks into the directory
+ASIDE_FRAMES_MAX = 256
 FIND_SECONDS_MIN = 0.5  # between two looks because a stranger knocked
 
 
@@ -62,6 +64,7 @@ class Connection:
         self._addresses: dict[PublicKey, Address] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._knocked = asyncio.Event()
+        self.aside: asyncio.Queue[Delivery] = asyncio.Queue(maxsize=ASIDE_FRAMES_MAX)  # frames of sums
 
     @property
     def address(self) -> Address:
@@ -92,7 +95,7 @@ class Connection:
             admits=self._reach.admits,
             clock=self._clock,
         )
-        self._post = Post(self._carrier, find=self._peer, unreachable=self._unreachable, sent=self._sent)
+        self._post = Post(self._carrier, find=self.peer, unreachable=self._unreachable, sent=self._sent)
         _, pause = await asyncio.gather(self.find(), self._announce(self._carrier, self._finding))
         for work in (self._read(self._carrier), self._keep_time(), self._keep_finding()):
             self._tasks.append(asyncio.create_task(work))
@@ -149,7 +152,14 @@ class Connection:
                 self._post.put(outgoing)
         self._changed()
 
-    def _peer(self, public_key: PublicKey) -> Peer:
+    async def send_aside(self, frame: bytes, *, to: Peer) -> None:
+        """Send a frame that is not the engine's. Raises ``NetworkError``."""
+        if self._carrier is not None:
+            await self._carrier.send(frame, to=to)
+            self._sent(to.public_key, len(frame))
+
+    def peer(self, public_key: PublicKey) -> Peer:
+        """Return a peer, with its address where the directory has named it."""
         return Peer(public_key=public_key, address=self._addresses.get(public_key))
 
     def _sent(self, public_key: PublicKey, size_bytes: int) -> None:
@@ -170,7 +180,11 @@ class Connection:
             self._watch.heard(delivery.sender, size_bytes=len(delivery.frame), now=now)
             if delivery.sender not in self._addresses:
                 self._knocked.set()
-            self._engine.receive(delivery.frame, peer=delivery.sender, now=now)
+            if is_of_a_sum(delivery.frame):
+                with contextlib.suppress(asyncio.QueueFull):  # Nobody here adds anything up.
+                    self.aside.put_nowait(delivery)
+            else:
+                self._engine.receive(delivery.frame, peer=delivery.sender, now=now)
             self.flush()
             await asyncio.sleep(0)  # Frames that are here already must not keep everybody else waiting.
 

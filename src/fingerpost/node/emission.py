@@ -5,8 +5,8 @@ It decides nothing about storage or the network, and never sees a value outside 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,29 @@ def observations_of_table(
     return observations, sorted(problems + found, key=lambda problem: (problem.row, problem.field))
 
 
+def told_of_table(
+    template: Template,
+    columns: Mapping[str, object],
+    *,
+    skip_bad_rows: bool = False,
+    subject_column: str | None,
+    keys_of: Callable[[object], npt.NDArray[np.uint8]],
+) -> tuple[Observations, list[RowProblem]]:
+    """Return the rows of a table that fit the template, with their subjects by key, and what does not fit.
+
+    Raises ``RecordError`` for the first row that does not fit unless ``skip_bad_rows``, and what ``keys_of`` raises.
+    """
+    rows = row_count(columns)
+    told, problems = observations_of_table(template, columns, rows=rows)
+    if problems and not skip_bad_rows:
+        raise first_problem(problems, rows)
+    bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
+    if subject_column is not None:
+        require_subject_column(template, columns, subject_column)
+        told = replace(told, subjects=keys_of(columns[subject_column]))
+    return told.without(bad), problems
+
+
 def require_subject_column(template: Template, columns: Mapping[str, object], name: str) -> None:
     """Raise unless this column of a table can say whom each row is about, without being part of what is told.
 
@@ -181,6 +204,15 @@ def require_single(template: Template) -> None:
             f"under the profile {profile_name(template.profile)} records leave in releases of many, not one by one",
             hint="emit a table, with the column that names its subjects",
         )
+
+
+def subjects_needed(template: Template) -> UsageError:
+    """Return the error that says that somebody has to be named."""
+    return UsageError(
+        "subject-column",
+        f"under the profile {profile_name(template.profile)} each subject counts once, so a column has to name it",
+        hint="say which column says whom a row is about: --subject-column COL (it never leaves this node)",
+    )
 
 
 def build_packets(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -20,15 +20,16 @@ from fingerpost.limits import (
     LOCAL_RELEASE_EPSILON,
 )
 from fingerpost.node.consortium import RingFile
-from fingerpost.node.emission import Observations
+from fingerpost.node.emission import Observations, subjects_needed
 from fingerpost.node.events import Acknowledged, Unacknowledged
 from fingerpost.node.forms import Formed, formed
 from fingerpost.node.home import Home
+from fingerpost.node.joint import Joint
 from fingerpost.node.ledger_file import LedgerFile, open_ledger
 from fingerpost.node.reports import Emission, ReleaseReport
 from fingerpost.node.status import Watch
 from fingerpost.node.subject_book import SubjectBook
-from fingerpost.packet import Kind, Profile, Signer, packet_ids
+from fingerpost.packet import PACKET_DTYPE, Kind, Profile, Signer, packet_ids
 from fingerpost.ports import day_of
 from fingerpost.privacy.ledger import MILLI, Ledger
 from fingerpost.privacy.subjects import SubjectKeys
@@ -37,6 +38,7 @@ from fingerpost.template import RowProblem, Template, profile_name
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fingerpost.node.connection import Connection
     from fingerpost.node.engine import Engine
     from fingerpost.ports import Entropy
     from fingerpost.privacy.noise import CountNoise
@@ -171,7 +173,7 @@ class Releaser:
         engine, day, prices = self._engine, day_of(now), PRICES[template.profile]
         subjects = observations.subjects
         if subjects is None:
-            raise _subjects_needed(template)
+            raise subjects_needed(template)
         asked = len(engine.peers.all())
         packets = engine.packets(template.template_id, now=now)
         emitter = engine.public_key
@@ -206,6 +208,44 @@ class Releaser:
         file.published()
         report = _report(made, chosen, prices, number=len(file.ledger.entries), holders_checked=holders_answered)
         return Made(number=number, packets=made.packets, report=report)
+
+    async def joint(
+        self,
+        file: LedgerFile,
+        connection: Connection,
+        template: Template,
+        observations: Observations,
+        *,
+        parties: Sequence[bytes],
+        seconds: float,
+        now: float,
+        holders_answered: int,
+    ) -> Made:
+        """Count as ``release`` does, add up with the other ``parties``, and publish where this node is to.
+
+        ``Made.packets`` is empty where another one publishes. Raises ``PrivacyError``, also ``sum-dropout``.
+        """
+        engine, prices = self._engine, PRICES[template.profile]
+        if observations.subjects is None:
+            raise subjects_needed(template)
+        known, asked = engine.packets(template.template_id, now=now), len(engine.peers.all())
+        require_known(file.ledger, known, emitter=engine.public_key, asked=asked, answered=holders_answered)
+        chosen = self.choose(file.ledger, template, observations.subjects, day=day_of(now))
+        joint = Joint(
+            engine=engine,
+            connection=connection,
+            template=template,
+            signer=self._signer,
+            entropy=self._entropy,
+            parties=parties,
+            seconds=seconds,
+        )
+        agreed, total = await joint.total(file, observations, chosen, prices, now=now)
+        number = len(file.ledger.entries)
+        put_out, packets = joint.publish(file, agreed, total, now=now) or (0, np.zeros(0, PACKET_DTYPE))
+        made = Formed(packets=packets, rows=np.arange(len(chosen.rows)))
+        report = _report(made, chosen, prices, number=number, holders_checked=holders_answered)
+        return Made(number=put_out, packets=packets, report=replace(report, parties=len(agreed.parties)))
 
     def _require_home(self) -> Home:
         if self._home is None:
@@ -283,14 +323,6 @@ def _too_few(rows: int) -> PrivacyError:
         "release-few",
         f"{rows:,} subjects are too few: a group has at least {GROUP_SUBJECTS_MIN}",
         hint="emit again when there are more; those who are in a live group already are left out",
-    )
-
-
-def _subjects_needed(template: Template) -> UsageError:
-    return UsageError(
-        "subject-column",
-        f"under the profile {profile_name(template.profile)} each subject counts once, so a column has to name it",
-        hint="say which column says whom a row is about: --subject-column COL (it never leaves this node)",
     )
 
 

@@ -17,7 +17,7 @@ class ReleaseReport:
     by this release or an earlier one that it rests from), ``spent`` rows, whose subject has spent what it may in a
     lifetime, and ``ungrouped`` rows, too few for a group. ``holders_checked`` other holders had no release of this node
     that its ledger does not know. Of ``groups``, ``unanimous`` ones had a single outcome: whoever knows that somebody
-    is in such a group knows how it went.
+    is in such a group knows how it went. ``parties`` nodes added up their counts, 1 where this one released alone.
     """
 
     number: int
@@ -30,6 +30,7 @@ class ReleaseReport:
     groups: int = 0
     unanimous: int = 0
     ungrouped: int = 0
+    parties: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,14 +26,12 @@ from fingerpost.node.calculators import installed_calculators
 from fingerpost.node.connection import Connection
 from fingerpost.node.emission import (
     Observations,
-    first_problem,
     is_release,
     observation,
-    observations_of_table,
     require_emittable,
     require_single,
-    require_subject_column,
     row_count,
+    told_of_table,
 )
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, Refreshed, Unacknowledged
@@ -42,6 +40,7 @@ from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.opening import open_signer, open_store, read_template
 from fingerpost.node.release import Shell, open_shell
+from fingerpost.node.releasing import Releasing
 from fingerpost.node.reports import Confirmation, Emission, emission_of
 from fingerpost.node.status import NodeStatus, read_status
 from fingerpost.node.subject_book import Forgotten
@@ -191,17 +190,26 @@ class AsyncNode:
         """
         require_emittable(self._template)
         self._read_keys()
-        rows = row_count(columns)
-        all_rows, problems = observations_of_table(self._template, columns, rows=rows)
-        if problems and not skip_bad_rows:
-            raise first_problem(problems, rows)
-        bad = np.array(sorted({problem.row - 1 for problem in problems}), np.intp)
-        if subject_column is not None:
-            require_subject_column(self._template, columns, subject_column)
-            all_rows = replace(all_rows, subjects=self._book.keys_of(columns[subject_column]))
+        told, problems = told_of_table(
+            self._template,
+            columns,
+            skip_bad_rows=skip_bad_rows,
+            subject_column=subject_column,
+            keys_of=self._book.keys_of,
+        )
         if is_release(self._template):
-            return await self._release(all_rows.without(bad), problems=problems)
-        return await self._emit(all_rows.without(bad), problems=problems, progress=progress)
+            return await self._releasing().alone(told, problems)
+        return await self._emit(told, problems=problems, progress=progress)
+
+    async def emit_sum(
+        self, columns: Mapping[str, object], *, subject_column: str, parties: Sequence[bytes], seconds: float
+    ) -> Emission:
+        """Release a table's counts added up with those of other nodes, all of which do the same within ``seconds``.
+
+        ``parties`` are the public keys of all, this one included. Raises as ``emit_table``, and ``sum-dropout``.
+        """
+        told, _ = told_of_table(self._template, columns, subject_column=subject_column, keys_of=self._book.keys_of)
+        return await self._releasing().together(told, parties=parties, seconds=seconds)
 
     async def ask(
         self,
@@ -409,18 +417,16 @@ class AsyncNode:
         learnt = asking.learn(before, learning=self._learning, now=self._clock.now())
         return emission_of(ids, problems, reports, size_bytes=size_bytes, learnt=learnt)
 
-    async def _release(self, observations: Observations, *, problems: Sequence[RowProblem]) -> Emission:
-        """Count records under differential privacy: the ledger first, then the packets."""
-        with self._releaser.ledger() as file:
-            self._releaser.publish_earlier(file, self._template, now=self._clock.now())
-            if self._connection is not None:
-                await self._connection.meet()
-            now = self._clock.now()
-            event = await self._event_of(self._engine.refresh(self._template.template_id, now=now))
-            answered = event.peers if isinstance(event, Refreshed) else 0
-            made = self._releaser.release(file, self._template, observations, now=now, holders_answered=answered)
-        self._watch.emitted(made.number, len(made.packets))
-        return made.emission(await self._report_of(made.number), problems)
+    def _releasing(self) -> Releasing:
+        return Releasing(
+            engine=self._engine,
+            template=self._template,
+            releaser=self._releaser,
+            connection=self._connection,
+            watch=self._watch,
+            clock=self._clock,
+            event_of=self._event_of,
+        )
 
     async def _report_of(self, number: int) -> Acknowledged | Unacknowledged | None:
         """Wait until an emission is acknowledged or cannot be for now; None when it takes too long."""

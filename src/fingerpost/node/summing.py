@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from fingerpost.errors import NetworkError, PrivacyError
 
 if TYPE_CHECKING:
-    from fingerpost.carrier.base import Carrier, Peer
+    from fingerpost.carrier.base import Delivery, Peer
     from fingerpost.privacy.noise import CountNoise, Counts
     from fingerpost.privacy.secure_sum import SumParty
 
@@ -21,8 +21,20 @@ AGAIN_SECONDS = 0.5  # until something is said again to those who have not answe
 LINGER_SECONDS = 2.0  # for others to ask again for what they did not get
 
 
+class Frames(Protocol):
+    """What a sum needs of a ``Carrier``."""
+
+    async def send(self, frame: bytes, *, to: Peer) -> None:
+        """Hand one frame over. Raises ``NetworkError``."""
+        ...
+
+    async def receive(self) -> Delivery:
+        """Wait for the next frame."""
+        ...
+
+
 async def sum_tables(
-    carrier: Carrier,
+    carrier: Frames,
     peers: Mapping[bytes, Peer],
     party: SumParty,
     counts: Counts,
@@ -53,7 +65,7 @@ async def sum_tables(
 
 
 async def _exchange(
-    carrier: Carrier, peers: Mapping[bytes, Peer], party: SumParty, message: Callable[[], bytes]
+    carrier: Frames, peers: Mapping[bytes, Peer], party: SumParty, message: Callable[[], bytes]
 ) -> None:
     """Say one thing to all others, again and again to those who are silent, until all have said theirs."""
     said, everybody = message(), list(peers)
@@ -73,7 +85,7 @@ async def _exchange(
         everybody = list(party.waits_for)
 
 
-async def _answer(carrier: Carrier, peers: Mapping[bytes, Peer], party: SumParty, messages: list[bytes]) -> None:
+async def _answer(carrier: Frames, peers: Mapping[bytes, Peer], party: SumParty, messages: list[bytes]) -> None:
     while True:
         sender = await _take(carrier, peers, party)
         if sender is None:
@@ -83,7 +95,7 @@ async def _answer(carrier: Carrier, peers: Mapping[bytes, Peer], party: SumParty
                 await carrier.send(message, to=peers[sender])
 
 
-async def _take(carrier: Carrier, peers: Mapping[bytes, Peer], party: SumParty) -> bytes | None:
+async def _take(carrier: Frames, peers: Mapping[bytes, Peer], party: SumParty) -> bytes | None:
     """Take in the next frame of a party; return who sent it. What strangers send is dropped."""
     delivery = await carrier.receive()
     sender = bytes(delivery.sender)

@@ -61,6 +61,12 @@ class Masked(msgspec.Struct, tag="sum-masked", frozen=True, kw_only=True):
     signature: bytes
 
 
+_BEGINNINGS: Final = tuple(
+    msgspec.msgpack.encode(kind(name=b"", signature=b"", **more))[:12]
+    for kind, more in ((Hello, {"key": b""}), (Masked, {"table": b""}))
+)  # a map of four with its type first
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sum:
     """What is to be summed, by whom: all parties have to agree on all of it.
@@ -144,7 +150,7 @@ class SumParty:
             raise _bad("it belongs to another sum, or to nobody of this one")
         if isinstance(said, Hello):
             _verify(sender, _HELLO_LABEL + said.name + said.key, said.signature)
-            self._once(self._keys, sender, said.key, size=KEY_SIZE_BYTES)
+            self._take_key(sender, said.key)
             return
         _verify(sender, _MASKED_LABEL + said.name + said.table, said.signature)
         if len(said.table) != 8 * self._sum.size:
@@ -203,12 +209,18 @@ class SumParty:
         stream = hashlib.shake_256(_MASK_LABEL + self._sum.name + pair + shared)
         return np.frombuffer(stream.digest(8 * self._sum.size), "<u8").astype(np.uint64)
 
-    @staticmethod
-    def _once(known: dict[bytes, bytes], sender: bytes, value: bytes, *, size: int) -> None:
-        if len(value) != size:
+    def _take_key(self, sender: bytes, key: bytes) -> None:
+        """Take a party's key; one that began again has another, which counts as long as no mask was made from it."""
+        if len(key) != KEY_SIZE_BYTES:
             raise _bad("its key has another size")
-        if known.setdefault(sender, value) != value:
-            raise _bad("a party sent two different keys")
+        if self._sent is not None and self._keys[sender] != key:
+            raise _bad("a party sent another key after its first was used")
+        self._keys[sender] = key
+
+
+def is_of_a_sum(frame: bytes) -> bool:
+    """Say whether a frame claims to be a message of a sum, without reading it."""
+    return frame.startswith(_BEGINNINGS)
 
 
 def _verify(sender: bytes, statement: bytes, signature: bytes) -> None:

@@ -124,11 +124,22 @@ class _Finder:
 
     def __init__(self) -> None:
         self._runs = [_EMPTY_RUN, _EMPTY_RUN]
+        self._fresh: list[_Run] = []
+        self._fresh_rows = 0
 
     def append(self, packet_ids: Ids, rows: Rows, *, alive: Mask) -> None:
-        """Add rows; ``alive`` lets a merge forget those that died."""
+        """Add rows; ``alive`` lets a merge forget those that died. They are merged when there are many, or to find."""
+        self._fresh.append((_words_of(packet_ids), rows))
+        self._fresh_rows += len(rows)
+        if self._fresh_rows > TAIL_ROWS_MAX:
+            self._merge(alive)
+
+    def _merge(self, alive: Mask) -> None:
+        if not self._fresh:
+            return
         main, tail = self._runs
-        tail = _merged(tail, (_words_of(packet_ids), rows))
+        tail = _merged(tail, *self._fresh)
+        self._fresh, self._fresh_rows = [], 0
         if len(tail[0]) > max(TAIL_ROWS_MAX, len(main[0]) // 8):
             keep = alive[main[1]]
             main, tail = _merged((main[0][keep], main[1][keep]), tail), _EMPTY_RUN
@@ -136,6 +147,7 @@ class _Finder:
 
     def find(self, packet_ids: Ids, *, ids: Ids, alive: Mask) -> Rows:
         """Return the live row of each id, or -1."""
+        self._merge(alive)
         words = _words_of(packet_ids)
         found = np.full(len(words), -1, np.int64)
         for run_words, run_rows in self._runs:
@@ -162,10 +174,10 @@ def _words_of(packet_ids: Ids) -> npt.NDArray[np.uint64]:
     return np.ascontiguousarray(packet_ids[:, :8]).view(np.uint64)[:, 0]
 
 
-def _merged(one: _Run, other: _Run) -> _Run:
-    words = np.concatenate([one[0], other[0]])
+def _merged(*runs: _Run) -> _Run:
+    words = np.concatenate([words for words, _ in runs])
     order = np.argsort(words, kind="stable")  # finds the sorted parts and merges them
-    return words[order], np.concatenate([one[1], other[1]])[order]
+    return words[order], np.concatenate([rows for _, rows in runs])[order]
 
 
 def _numbers_of(values: npt.NDArray[np.uint8], known: dict[bytes, int]) -> npt.NDArray[np.int64]:

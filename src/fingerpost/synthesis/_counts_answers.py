@@ -43,6 +43,11 @@ if TYPE_CHECKING:
 PACKETS_SHOWN = 10
 NODES_SHOWN = 64
 OVERLAP_SHARE = 0.05
+UNVETTED = Notice(
+    code="unvetted",
+    text="nobody vetted these nodes: counts with noise are too coarse to be elected by, so a node that publishes false "
+    "ones takes part like all others.",
+)
 
 
 class NoisyEvidence(Protocol):
@@ -168,6 +173,8 @@ class NoisySynthesizer(ABC, Generic[E]):
         warnings = [self.notice]
         if len(self.evidence.node_ids) == 1:
             warnings.append(_abstention.ONE_NODE)
+        else:
+            warnings.append(UNVETTED)
         if len(compared) > 1 and not all(action.overlap for action in compared):
             warnings.append(_abstention.ACTION_OVERLAP)
         shown = self._shown(distances)

@@ -47,7 +47,7 @@ def joined(parts: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Return the columns of several parts, one after another; those without a packet say nothing."""
     found = list(parts)
     told = [part for part in found if len(part["packet_ids"])] or found[:1]
-    return {name: _joined([part[name] for part in told]) for name in told[0]}
+    return {name: _joined([part.pop(name) for part in told]) for name in list(told[0])}
 
 
 def _joined(columns: list[Any]) -> Any:

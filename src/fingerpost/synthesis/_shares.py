@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from fingerpost.template import Template
 
 NODES_SHOWN = 64  # those with the most records; the agreement of all pairs of a thousand nodes is nothing to look at
+NODES_SUMMED_MAX = 512
 RECORDS_TO_CONTRADICT = 10  # of each node: below, a negative contrast is as likely chance
 
 
@@ -40,9 +41,12 @@ def agreement_of(evidence: Evidence, template: Template) -> Agreement:
     records = np.bincount(evidence.node_index, weights=evidence.records, minlength=count).astype(np.int64)
     packets = np.bincount(evidence.node_index, minlength=count)
     shown = np.sort(np.argsort(-records, kind="stable")[:NODES_SHOWN])
-    part = evidence.subset(np.isin(evidence.node_index, shown))
+    few = count <= NODES_SUMMED_MAX  # then summing over all of them is less than copying the packets of those shown
+    is_category = isinstance(template.outcome, CategoryOutcomeField)
+    part = evidence if few and is_category else evidence.subset(np.isin(evidence.node_index, shown))
     if isinstance(template.outcome, CategoryOutcomeField):
-        found = pairs.node_agreement(pairs.node_memories(part), pairs.node_counts(part))
+        rows = shown if few else np.arange(len(shown))
+        found = pairs.node_agreement(pairs.node_memories(part)[rows], pairs.node_counts(part)[rows])
     else:
         low, high = float(template.outcome.low), float(template.outcome.high)
         found = pairs.number_agreement(part, low=low, high=high)

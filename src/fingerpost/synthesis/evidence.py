@@ -121,7 +121,9 @@ class Evidence:
             "records": _column(records, n, 1, np.int64),
         }
         order = _first_of_each(columns["packet_ids"])
-        columns = {name: None if column is None else column[order] for name, column in columns.items()}
+        del prints, packet_ids, emitters, fingerprints
+        for name, column in columns.items():  # one by one, so that what was there before makes room for the next
+            columns[name] = None if column is None else column[order]
         node_ids, node_index = node_columns(columns.pop("emitters"))
         if values is not None:
             outcome = _number_columns(

@@ -26,6 +26,7 @@ from fingerpost.synthesis._draw import content_ranks, drawn_rows
 from fingerpost.synthesis._solution import Solution, solve_one
 from fingerpost.synthesis.distances import Scan, bit_shares, kernel, nearest_rows, sketch_distances
 from fingerpost.synthesis.evidence import CONFIDENCE_CERTAIN, order_of_bytes
+from fingerpost.synthesis.statistics import CHUNK_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -321,7 +322,8 @@ def feature_distances(
 
 
 def _spread(weights: NDArray[np.float64]) -> float:
-    return 1 / (1 + math.fsum(weights.tolist()))
+    parts = (weights[start : start + CHUNK_ROWS].tolist() for start in range(0, len(weights), CHUNK_ROWS))
+    return 1 / (1 + math.fsum(weight for part in parts for weight in part))
 
 
 def _solve(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SIZES = replace(QUICK, seeds=1, rounds=2, tuning_rounds=1, test_max=40, newcomers=1)
+SIZES = replace(QUICK, seeds=1, rounds=2, test_max=40, newcomers=1, inverted_records=1, inverted_cases=2)
 
 
 def _report(

@@ -45,6 +45,7 @@ def _document() -> dict[str, Any]:
         "hired": 3,
         "refused": 0,
     }
+    leak = {"psnr": 12.0, "r2": 0.1, "above_20_db": 0.0, "named": 0.1}
     curves = {"10": [{"observations": 100.0, "parameters": 9.0}, {"observations": 1e4, "parameters": 900.0}]}
     return {
         "source": "table.csv",
@@ -61,6 +62,11 @@ def _document() -> dict[str, Any]:
         "notes": [],
         "arms": arms,
         "failure_modes": {
+            "inversion": {
+                "baselines": {"public mean": leak},
+                "packets": {name: {"best": "linear", "attacks": {"linear": leak}} for name in ("open", "consortium")},
+                "updates": [{**leak, "label": "analytic, batch 1"}],
+            },
             "non_iid": {
                 "partitions": {name: dict.fromkeys(NAMES, scores) for name in ("iid", "dirichlet-0.1")},
                 "penalty_points": {"dirichlet-0.1": dict.fromkeys(NAMES, 1.0)},

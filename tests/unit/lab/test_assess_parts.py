@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from fingerpost.lab.assess.setting import Setting
 
-SIZES = replace(QUICK, seeds=2, rounds=3, tuning_rounds=1, test_max=40)
+SIZES = replace(QUICK, seeds=2, rounds=3, test_max=40)
 TEMPLATE = """
 format = 1
 name = "given"
@@ -215,6 +215,7 @@ def _figures() -> dict[str, Any]:
     return {
         "chosen": {"federated": "fedavg"},
         "failure_modes": {
+            "inversion": {"updates": [{"psnr": 110.0, "label": "analytic, batch 1"}]},
             "non_iid": {"penalty_points": {"dirichlet-0.1": {"fedavg": 4.0}}},
             "communication": {"rounds": 40},
             "byzantine": {"rows": [row]},

@@ -179,7 +179,7 @@ def _statistics(setting: Setting) -> tuple[Probabilities, int]:
 
 def _federated(name: str) -> Callable[[Setting], tuple[Probabilities, int]]:
     def federated(setting: Setting) -> tuple[Probabilities, int]:
-        found = federated_forecast(name, setting.shards(), setting.features[setting.asked], setting.plan)
+        found = federated_forecast(name, setting.shards(), setting.features[setting.asked], setting.plan_of(name))
         return found.probabilities, found.bytes
 
     return federated
@@ -204,8 +204,11 @@ ARMS: dict[str, Callable[[Setting], tuple[Probabilities, int]]] = {
     "moon": _federated("moon"),
     "gossip": _federated("gossip"),
     "asynchronous": _federated("asynchronous"),
+    "fedma": _federated("fedma"),
     "top-k": _federated("top-k"),
     "eight-bits": _federated("eight-bits"),
+    "dp-sgd": _federated("dp-sgd"),
+    "secure-aggregation": _federated("secure-aggregation"),
     "pooled_rows": _raw_rows,
     "central_logistic": _central("logistic"),
     "central_svm": _central("svm"),
@@ -217,7 +220,8 @@ ROUTED_ARMS = ("consortium", "dp-aggregate", "open")
 LOCAL_ARMS = ("local_logistic", "local_forest", "own_packets")
 ONE_SHOT_ARMS = ("federated_neighbours", "one_shot_lda")
 FEDERATED_ARMS = (
-    "fedavg", "fedavgm", "fedadam", "fedprox", "scaffold", "moon", "gossip", "asynchronous", "top-k", "eight-bits",
+    "fedavg", "fedavgm", "fedadam", "fedprox", "scaffold", "moon", "gossip", "asynchronous", "fedma", "top-k",
+    "eight-bits", "dp-sgd", "secure-aggregation",
 )  # fmt: skip
 CENTRAL_ARMS = ("central_logistic", "central_svm", "central_forest", "central_boosting")
 QUICK_ARMS = (

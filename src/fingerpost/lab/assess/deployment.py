@@ -96,18 +96,14 @@ def _question(question: str, value: str, limit: str, *, wall: bool) -> dict[str,
 
 
 def _inversion(report: dict[str, Any], deployment: Deployment) -> dict[str, Any]:
-    """Who reads updates is no matter of measurement; how much they give away is, where it was measured."""
-    measured = report["failure_modes"].get("inversion")
+    """Who reads updates is stated; how much they give away is measured."""
     limit = f"no record recovered beyond {PSNR_RECOGNISED_DB:.0f} dB by {deployment.adversary}"
     if deployment.adversary == "none":
         return _question("Who may try to read records?", "nobody", "no adversary is stated", wall=False)
-    if measured is None:
-        text = "not measured on this table: updates without defences are known to give single records away"
-        return _question("Who may try to read records?", text, limit, wall=True)
-    best = max(float(row["psnr"]) for row in measured["updates"])
-    return _question(
-        "Who may try to read records?", f"{best:.1f} dB from an update", limit, wall=best > PSNR_RECOGNISED_DB
-    )
+    updates = report["failure_modes"]["inversion"]["updates"]
+    best = max(updates, key=lambda row: float(row["psnr"]))
+    value = f"{best['psnr']:.1f} dB from an update ({best['label']})"
+    return _question("Who may try to read records?", value, limit, wall=best["psnr"] > PSNR_RECOGNISED_DB)
 
 
 def _non_iid(report: dict[str, Any], deployment: Deployment) -> dict[str, Any]:

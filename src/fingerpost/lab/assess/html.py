@@ -41,6 +41,11 @@ def html_of(report: Mapping[str, Any]) -> str:
         plots["arms"],
         _arms(report["arms"]),
         _chosen(report["chosen"]),
+        "<h2>Reconstruction</h2>",
+        _verdict(_said_of_inversion(modes["inversion"])),
+        _inversion(modes["inversion"]),
+        "<p>This does not show attackers who know more of the table, nor updates of many records and many rounds, "
+        "which give less away.</p>",
         "<h2>When nodes differ</h2>",
         plots["partitions"],
         _verdict(_said_of_partitions(report)),
@@ -162,6 +167,42 @@ def _chosen(chosen: Mapping[str, Any]) -> str:
     rows = [(name.replace("_", " "), f"{value:.3f}") for name, value in chosen["validation_log_loss"].items()]
     caption = f"Log-loss on rows held back from training: {chosen['profile']} and {chosen['federated']} were chosen"
     return _table(caption, ("arm", "log-loss"), rows)
+
+
+def _said_of_inversion(section: Mapping[str, Any]) -> str:
+    update = max(section["updates"], key=lambda row: float(row["psnr"]))
+    members, strangers = _best_attack(section, "open"), _best_attack(section, "consortium")
+    return (
+        f"An update gives a record away at up to {update['psnr']:.1f} dB ({update['label']}); a fingerprint in clear, "
+        f"as members of a consortium see it, at {members['psnr']:.1f} dB, a sealed packet at {strangers['psnr']:.1f} "
+        f"dB; "
+        f"guessing the mean gives {section['baselines']['public mean']['psnr']:.1f} dB."
+    )
+
+
+def _best_attack(section: Mapping[str, Any], profile: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = section["packets"][profile]["attacks"][section["packets"][profile]["best"]]
+    return found
+
+
+def _inversion(section: Mapping[str, Any]) -> str:
+    rows = [
+        (f"packet, {profile}: {found['best']}", *_recovered(_best_attack(section, profile)))
+        for profile, found in section["packets"].items()
+    ]
+    rows += [(f"update: {row['label']}", *_recovered(row)) for row in section["updates"]]
+    rows += [(f"guess: {name}", *_recovered(found)) for name, found in section["baselines"].items()]
+    heads = ("what is attacked, and how", "PSNR (dB)", "R2", "beyond 20 dB", "records named")
+    return _table("Records reconstructed from what leaves a node", heads, rows)
+
+
+def _recovered(found: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{found['psnr']:.1f}",
+        f"{found['r2']:.2f}",
+        f"{100 * found['above_20_db']:.0f} %",
+        f"{100 * found['named']:.0f} %",
+    )
 
 
 def _said_of_partitions(report: Mapping[str, Any]) -> str:

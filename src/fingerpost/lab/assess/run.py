@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 SCHEMA = "fingerpost-assess/2"
 HEADLINE_PROFILES = ("consortium", "dp-aggregate")
 NOT_MEASURED = {
-    "inversion": "not measured by this version: reconstruction from updates and from packets",
     "coordinator": "not measured on this table: a coordinator or a holder killed in the middle of a run; see the "
     "coordinator experiment of `fingerpost lab`",
 }
@@ -51,13 +51,12 @@ def assess(
     """
     folder = None if kept is None else Kept(folder=kept, digest=request.digest)
     first = Runner(Splits(request), work, workers=workers, kept=folder, progress=progress)
-    grid = [("tune", hidden, rate) for hidden in rules.HIDDEN for rate in rules.RATES]
-    tuned = first.run(grid)
-    _, hidden, rate = min(grid, key=lambda task: (tuned[task]["log_loss"], task))
-    splits = Splits(request, plan_of(Splits(request), hidden, rate, rounds=request.sizes.rounds))
-    arms = arms_of(splits)
+    bare = Splits(request)
+    arms = arms_of(bare)
+    tunings = first.run(("tune", arm) for arm in of_kind(_as_keys(arms), FEDERATED_ARMS))
+    splits = Splits(request, {str(arm): plan_of(bare, tuning) for (_, arm), tuning in tunings.items()})
     tasks = _tasks(splits, arms)
-    found = Runner(splits, work, workers=workers, kept=folder, progress=progress).run(tasks)
+    found = dict(tunings) | Runner(splits, work, workers=workers, kept=folder, progress=progress).run(tasks)
     return _report(splits, arms, found)
 
 
@@ -67,15 +66,17 @@ def arms_of(splits: Splits) -> tuple[str, ...]:
     wanted = tuple(ARMS) if splits.request.sizes.every_arm else QUICK_ARMS
     left = {"no_change"} if table.previous is None else set()
     left |= {"open"} if table.personal else set()
+    left |= {"dp-sgd"} if find_spec("dp_accounting") is None else set()
     return tuple(arm for arm in wanted if arm not in left)
 
 
 def _tasks(splits: Splits, arms: tuple[str, ...]) -> list[Task]:
     sizes, table = splits.request.sizes, splits.request.table
-    tasks: list[Task] = [
+    tasks: list[Task] = [("inversion",)]  # the longest first
+    tasks += [
         ("arm", partition, turn, arm) for partition in splits.partitions for turn in range(sizes.seeds) for arm in arms
     ]
-    tasks += [("choose", arm) for arm in (*of_kind(_as_keys(arms), FEDERATED_ARMS), *HEADLINE_PROFILES)]
+    tasks += [("choose", profile) for profile in HEADLINE_PROFILES]
     attacked_arms = (byzantine.ELECTED, byzantine.PLAIN, byzantine.COUNTED, *byzantine.RULES_FL)
     tasks += [
         ("liars", share, attack, turn, arm)
@@ -128,6 +129,7 @@ def _report(splits: Splits, arms: tuple[str, ...], found: Mapping[Task, Result])
         "arms": scored[main],
     }
     report["failure_modes"] = {
+        "inversion": found["inversion",],
         "non_iid": _non_iid(scored, found, arms),
         "communication": communication(scored[main], setting, federated),
         "byzantine": _byzantine(found),
@@ -151,13 +153,19 @@ def _personal_notes(splits: Splits) -> list[str]:
 
 
 def _chosen(arms: tuple[str, ...], found: Mapping[Task, Result]) -> dict[str, Any]:
-    """Return the profile and the federated arm with the least log-loss on rows held back from training."""
+    """Return the profile and the federated arm with the least log-loss on rows held back from training.
+
+    Arms are held back rows client by client, profiles of all rows: losses compare within a kind, not across.
+    """
     federated = of_kind(_as_keys(arms), FEDERATED_ARMS)
-    losses = {arm: float(found["choose", arm]["log_loss"]) for arm in (*federated, *HEADLINE_PROFILES)}
+    losses = {arm: float(found["tune", arm]["log_loss"]) for arm in federated}
+    losses |= {profile: float(found["choose", profile]["log_loss"]) for profile in HEADLINE_PROFILES}
+    keys = ("hidden", "rate", "rounds", "settings", "tried")
     return {
         "federated": min(federated, key=losses.__getitem__),
         "profile": min(HEADLINE_PROFILES, key=losses.__getitem__),
         "validation_log_loss": losses,
+        "tuned": {arm: {key: found["tune", arm][key] for key in keys} for arm in federated},
     }
 
 

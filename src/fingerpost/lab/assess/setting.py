@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from fingerpost.lab.federated.clients import Plan, Shard
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from fingerpost.template import Template
@@ -24,8 +26,9 @@ class Setting:
 
     ``codes`` (n,) are outcomes as their owners state them, ``names`` what the template calls them; ``owners`` (n,) say
     which node has a row, ``train`` which rows it may tell of; ``asked`` (q,) are the rows asked about, each at one node
-    ``asked_at`` (q,). ``actions`` (n,) are template codes, 0 for none. ``previous`` (n,) are the outcomes last seen,
-    -1 for none, where rows have a time. ``heard`` are the nodes whose packets reached anybody, None for all.
+    ``asked_at`` (q,). ``plan`` is FedAvg's, ``plans`` are those of all federated arms that were tuned. ``actions`` (n,)
+    are template codes, 0 for none. ``previous`` (n,) are the outcomes last seen, -1 for none, where rows have a time.
+    ``heard`` are the nodes whose packets reached anybody, None for all.
     """
 
     features: NDArray[np.float64]
@@ -40,6 +43,7 @@ class Setting:
     asked_at: Rows
     plan: Plan
     seed: int
+    plans: Mapping[str, Plan] = field(default_factory=dict)
     actions: Rows | None = None
     previous: Rows | None = None
     heard: frozenset[int] | None = None
@@ -48,6 +52,10 @@ class Setting:
     def levels(self) -> int:
         """Return how many outcomes there are."""
         return len(self.names)
+
+    def plan_of(self, arm: str) -> Plan:
+        """Return the plan that a federated arm was tuned to; FedAvg's where it was not tuned by itself."""
+        return self.plans.get(arm, self.plan)
 
     def rows_of(self, node: int) -> Rows:
         """Return the training rows of a node."""

@@ -29,6 +29,8 @@ from fingerpost.lab.federated.clients import Plan
 from fingerpost.lab.federated.network import Network
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from fingerpost.lab.assess.rules import Sizes
@@ -80,11 +82,11 @@ class Request:
 
 
 class Splits:
-    """The settings of a request; ``plan`` is what federated arms train by, once it is chosen."""
+    """The settings of a request; ``plans`` are what federated arms train by, once they are tuned."""
 
-    def __init__(self, request: Request, plan: Plan | None = None) -> None:
+    def __init__(self, request: Request, plans: Mapping[str, Plan] | None = None) -> None:
         self.request = request
-        self.plan = plan
+        self.plans = dict(plans or {})
         self._bases: dict[int, tuple[Setting, list[str]]] = {}
 
     @property
@@ -117,11 +119,12 @@ class Splits:
         request, base = self.request, self.base(turn)
         table = request.table
         chance = np.random.default_rng([request.seed, turn, len(partition)])
-        plan = replace(self.plan or base.plan, seed=request.seed + turn)
+        plans = {arm: replace(plan, seed=request.seed + turn) for arm, plan in self.plans.items()}
+        base = replace(base, plan=plans.get("fedavg", base.plan), plans=plans)
         if partition == OFFLINE:
             return _offline(self.setting(self.main, turn))
         if partition == NATURAL and table.nodes is not None:
-            return _natural(replace(base, owners=table.nodes, nodes=len(table.node_names), plan=plan), chance)
+            return _natural(replace(base, owners=table.nodes, nodes=len(table.node_names)), chance)
         nodes = request.nodes if table.nodes is None else len(table.node_names)
         if partition == IID:
             owners = deal(base.codes, nodes=nodes, chance=chance)
@@ -132,7 +135,7 @@ class Splits:
             owners = skew(base.codes, nodes=nodes, alpha=alpha, chance=chance)
         askers = chance.permutation(nodes)[: rules.ASKERS_MAX]
         asked_at = askers[chance.integers(len(askers), size=len(base.asked))]
-        return replace(base, owners=owners, nodes=nodes, asked_at=asked_at, plan=plan)
+        return replace(base, owners=owners, nodes=nodes, asked_at=asked_at)
 
     def _base(self, turn: int) -> tuple[Setting, list[str]]:
         if turn not in self._bases:
@@ -215,6 +218,7 @@ def _offline(setting: Setting) -> Setting:
     round on in which it was there, and those of a node that never was are missing.
     """
     plan = replace(setting.plan, participation=rules.ONLINE_SHARE)
+    plans = {arm: replace(one, participation=rules.ONLINE_SHARE) for arm, one in setting.plans.items()}
     occupied = [node for node in range(setting.nodes) if len(setting.rows_of(node))]
     seen = {occupied[place] for turn in range(1, plan.rounds + 1) for place in plan.present(len(occupied), turn)}
-    return replace(setting, plan=plan, heard=frozenset(seen))
+    return replace(setting, plan=plan, plans=plans, heard=frozenset(seen))

@@ -83,6 +83,17 @@ def _compared(arms: dict[str, Any], name: str) -> str:
     )
 
 
+def _leak_of_packets(section: dict[str, Any]) -> str:
+    best = {name: found["attacks"][found["best"]]["psnr"] for name, found in section["packets"].items()}
+    shown = ", ".join(f"{name} {best[name]:.1f}" for name in ("open", "consortium", "dp-aggregate"))
+    return f"{shown} (guess {section['baselines']['public mean']['psnr']:.1f})"
+
+
+def _leak_of_updates(section: dict[str, Any]) -> str:
+    best = max(section["updates"], key=lambda row: float(row["psnr"]))
+    return f"{best['psnr']:.1f} ({best['label']})"
+
+
 def dimensions(report: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Return the summary table: dimension, then outcome routing and federated learning, with measured values."""
     arms, modes = report["arms"], report["failure_modes"]
@@ -102,6 +113,10 @@ def dimensions(report: dict[str, Any]) -> dict[str, dict[str, str]]:
         "guarantee": {
             ROUTING: "origin is signed; members read records; dp-aggregate: epsilon 1 a record and release",
             "federated": "none by itself; differential privacy or secure aggregation must be added",
+        },
+        "leakage: best reconstruction (dB)": {
+            ROUTING: _leak_of_packets(modes["inversion"]),
+            "federated": _leak_of_updates(modes["inversion"]),
         },
         "accuracy": {
             ROUTING: f"{arms[ROUTING]['accuracy']:.3f}; dp-aggregate {arms['dp-aggregate']['accuracy']:.3f}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +14,13 @@ from fingerpost.lab.assess.arms import run_arm
 from fingerpost.lab.assess.byzantine import agreement_graph, attacked
 from fingerpost.lab.assess.growth import largest_sites, newcomer, scaled
 from fingerpost.lab.assess.malformed import malformed
-from fingerpost.lab.assess.partitions import IID, deal
-from fingerpost.lab.federated.arms import federated_forecast
-from fingerpost.lab.federated.clients import Plan, Shard
+from fingerpost.lab.assess.partitions import IID
+from fingerpost.lab.assess.routing import level_codes
+from fingerpost.lab.federated.clients import Plan, Settings
 from fingerpost.lab.federated.network import Network, Training
+from fingerpost.lab.federated.tuning import tuned
+from fingerpost.lab.leakage.report import QUICK, inversion
+from fingerpost.lab.leakage.updates import Case
 from fingerpost.lab.probabilities import accuracy, log_loss
 
 if TYPE_CHECKING:
@@ -26,14 +29,28 @@ if TYPE_CHECKING:
     from fingerpost.lab.assess.tasks import Result, Task
 
 VALIDATED_SHARE = 0.2
+INVERTED = (
+    Case(attack="analytic", batch=1, control=True),
+    Case(attack="analytic", batch=8),
+    Case(attack="idlg", batch=1, control=True),
+    Case(attack="idlg", batch=8),
+    Case(attack="unrolled", batch=1, steps=5, control=True),
+    Case(attack="analytic", batch=1, defence="dp-sgd"),
+    Case(attack="idlg", batch=1, defence="top-10%"),
+    Case(attack="unrolled", batch=8, steps=5),
+    Case(attack="cosine", batch=1, control=True),
+    Case(attack="idlg", batch=32),
+    Case(attack="idlg", batch=8, trained=True),
+    Case(attack="idlg", batch=1, defence="dp-sgd"),
+)
 
 
 def work(splits: Splits, task: Task) -> Result:
     """Return the result of a task: (kind, and what it is about)."""
     kind, *about = task
     match kind, about:
-        case "tune", [int(hidden), float(rate)]:
-            return _tuned(splits, hidden, rate)
+        case "tune", [str(arm)]:
+            return _tuned(splits, arm)
         case "choose", [str(arm)]:
             return _validated(splits, arm)
         case "arm", [str(partition), int(turn), str(arm)]:
@@ -48,6 +65,8 @@ def work(splits: Splits, task: Task) -> Result:
             return scaled(splits.setting(IID, 0), count, asked_max=splits.request.sizes.scaling_asked)
         case "newcomer", [int(place), int(own), str(arm)]:
             return _newcomer(splits, place, own, arm)
+        case "inversion", []:
+            return _inverted(splits)
         case "actions", []:
             return compared(splits.setting(splits.main, 0))
     raise UsageError("lab-task", f"no part of an assessment is called {kind!r}")
@@ -58,28 +77,35 @@ def _said(setting: Setting, arm: str) -> Result:
     return {"probabilities": said.probabilities, "bytes": said.bytes, "seconds": said.seconds}
 
 
-def _tuned(splits: Splits, hidden: int, rate: float) -> Result:
-    """Return FedAvg's log-loss on a fifth of the training rows of the first split."""
-    base, request = splits.base(0), splits.request
-    order = np.random.default_rng([request.seed, 77]).permutation(base.train)
-    cut = int(VALIDATED_SHARE * len(order))
-    validation, fitting = order[:cut], order[cut:]
-    chance = np.random.default_rng([request.seed, 78])
-    owners = deal(fitting, nodes=min(request.nodes, len(fitting)), chance=chance)
-    shards = [
-        Shard(rows=base.features[fitting[owners == node]], codes=base.codes[fitting[owners == node]])
-        for node in np.unique(owners)
-    ]
-    plan = plan_of(splits, hidden, rate, rounds=request.sizes.tuning_rounds)
-    said = federated_forecast("fedavg", shards, base.features[validation], plan).probabilities
-    return {"log_loss": log_loss(said, base.codes[validation])}
+def _tuned(splits: Splits, arm: str) -> Result:
+    """Return the plan at which an arm does best on rows that clients keep back in the first split."""
+    setting = splits.setting(splits.main, 0)
+    hidden = [units for units in rules.HIDDEN if units or arm != "fedma"]
+    networks = [Network(inputs=setting.features.shape[1], hidden=units, levels=setting.levels) for units in hidden]
+    plan = Plan(network=networks[0], rounds=splits.request.sizes.rounds, seed=splits.request.seed)
+    found = tuned(arm, setting.shards(), plan, networks=networks)
+    best = found.plan
+    return {
+        "hidden": best.network.hidden,
+        "rate": best.training.rate,
+        "rounds": best.rounds,
+        "settings": asdict(best.settings),
+        "log_loss": min(one.loss for one in found.tried),
+        "tried": len(found.tried),
+    }
 
 
-def plan_of(splits: Splits, hidden: int, rate: float, *, rounds: int) -> Plan:
-    """Return a federated plan of the grid."""
+def plan_of(splits: Splits, found: Result) -> Plan:
+    """Return the plan that a tuning found."""
     base = splits.base(0)
-    network = Network(inputs=base.features.shape[1], hidden=hidden, levels=base.levels)
-    return Plan(network=network, training=Training(rate=rate), rounds=rounds, seed=splits.request.seed)
+    network = Network(inputs=base.features.shape[1], hidden=found["hidden"], levels=base.levels)
+    return Plan(
+        network=network,
+        training=Training(rate=found["rate"]),
+        settings=Settings(**found["settings"]),
+        rounds=found["rounds"],
+        seed=splits.request.seed,
+    )
 
 
 def _validated(splits: Splits, arm: str) -> Result:
@@ -110,3 +136,15 @@ def _newcomer(splits: Splits, place: int, own: int, arm: str) -> Result:
         "accuracy": accuracy(said.argmax(axis=1), truth),
         "log_loss": log_loss(said, truth),
     }
+
+
+def _inverted(splits: Splits) -> Result:
+    """Return what attackers make of packets and of updates of this table's records (``fingerpost.lab.leakage``)."""
+    base = splits.base(0)
+    codes = level_codes(base, base.template)[base.codes]
+    levels = len(getattr(base.template.outcome, "levels", ()))
+    wanted = splits.request.sizes
+    cases = INVERTED[: wanted.inverted_cases]
+    sizes = replace(QUICK, rows_max=wanted.inverted_rows, records=wanted.inverted_records, cases=cases)
+    found = inversion(base.template, base.encoded, codes, levels=levels, seed=splits.request.seed, sizes=sizes)
+    return found.as_json()

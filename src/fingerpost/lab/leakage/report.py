@@ -50,6 +50,7 @@ class Sizes:
 
 
 QUICK = Sizes(rows_max=1_500, records=8, draws=10, attributes=3, cases=updates.QUICK)
+BRIEF = replace(QUICK, rows_max=900, draws=2, attributes=1, cases=updates.BRIEF)
 FULL = Sizes(rows_max=3_000, records=32, draws=20, attributes=8, cases=updates.FULL)
 NOISELESS_DRAWS = 1
 
@@ -159,11 +160,13 @@ def inversion(
 
     ``encoded`` (n, width) are records as ``encode_table`` of ``template`` gives them, ``outcomes`` (n,) level numbers
     from 0 in the template's order of levels. Needs the extras ``lab`` and ``privacy``; with ``QUICK`` it takes half a
-    minute of one core for 64 coordinates. For an assessment, one call makes ``failure_modes.inversion``::
+    minute of one core for 64 coordinates, with ``BRIEF`` a third of that. For an assessment, one call makes
+    ``failure_modes.inversion``, with ``codes`` numbered as the template orders its levels::
 
-        found = inversion(setting.template, setting.encoded, codes, levels=setting.levels, seed=seed).as_json()
+        found = inversion(setting.template, setting.encoded, codes, levels=setting.levels, seed=seed, sizes=BRIEF)
+        report["failure_modes"]["inversion"] = found.as_json()
 
-    with ``codes`` numbered as the template orders its levels. Raises ``TableError`` (``leakage-few-rows``).
+    Raises ``TableError`` (``leakage-few-rows``).
     """
     cohort = cohort_of(template, encoded, outcomes, levels=levels, seed=seed, rows_max=sizes.rows_max)
     views = {}

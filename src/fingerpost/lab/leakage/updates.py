@@ -97,6 +97,7 @@ QUICK = (
     Case(attack="cosine", batch=1, defence="dp-sgd"),
     Case(attack="idlg", batch=8, defence="dp-sgd"),
 )
+BRIEF = tuple(case for case in QUICK if case.attack in {"analytic", "idlg"} and case.defence in {"none", "dp-sgd"})
 FULL = (
     *QUICK,
     Case(attack="analytic", batch=1, steps=20),
