@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fingerpost.synthesis import Answer, Election
     from fingerpost.template import Template
 
-ASKER, LIAR = "Long Beach", "Cleveland"
+ASKER, LIAR = "Long Beach", "Hungary"
 OWN_ROWS = 25
 
 
