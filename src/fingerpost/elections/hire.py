@@ -320,8 +320,8 @@ class Elector:
         """Return whether the asker's own outcomes, left out, are not clearly worse foreseen with ``unknown``.
 
         They are all asked about together: then chance has one way only to make lies look harmless. Worse by more than
-        ``DOUBT_DEVIATIONS`` standard errors is clear. Numbers have to be clearly better: levels hide how far off they are,
-        and one extreme value moves a mean. Asked anew once there are a tenth more packets.
+        ``DOUBT_DEVIATIONS`` standard errors is clear. Numbers have to be clearly better: levels hide how far
+        off they are, and one extreme value moves a mean. Asked anew once there are a tenth more packets.
         """
         rows = view.rows_of(unknown)
         if len(rows) + len(view.own) > GROWTH * self._unproven[0]:
