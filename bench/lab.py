@@ -8,6 +8,7 @@ Prints ``{suite}_{arm}_{partition}_{accuracy,auc,logloss,worst_node,bytes}``, an
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ def main() -> None:
     if options.seeds is not None:
         extent = replace(extent, seeds=options.seeds)
     for suite in options.suites:
+        begun = time.process_time()
         try:
             found = run_suite(suite, folder=options.data, extent=extent, progress=lambda step: print(step, flush=True))
         except UsageError as error:
@@ -40,6 +42,7 @@ def main() -> None:
             continue
         for note in found["notes"]:
             print(f"{suite}: {note}")
+        print(f"{suite}: {time.process_time() - begun:.0f} s of processor time")
         write_figures(TARGET, figures_of(suite, found), seeds=[0])
 
 

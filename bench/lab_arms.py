@@ -2,7 +2,7 @@
 
 Ten clients, even and skewed (Dirichlet 0.1); each arm's settings are chosen anew on every split by what its clients
 hold back, never by what is asked. Prints ``arms_{set}_{arm}_{partition}_{accuracy,logloss,bytes}`` and, per run, what
-was chosen. ``--sets`` and ``--arms`` measure some of them; those join what is in the results file.
+was chosen. ``--sets``, ``--partitions`` and ``--arms`` measure some of them; those join what is in the results file.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", help="not used: these sets come with packages")
     parser.add_argument("--sets", nargs="+", default=list(SETS[1:2] if is_quick() else SETS), choices=SETS)
+    parser.add_argument("--partitions", nargs="+", default=list(ALPHAS), choices=ALPHAS)
     parser.add_argument("--arms", nargs="+", default=list(FEDERATED_ARMS), choices=FEDERATED_ARMS)
     parser.add_argument("--seeds", type=int, default=1 if is_quick() else 2)
     options = parser.parse_args()
     seeds = list(range(options.seeds))
     for name in options.sets:
-        for partition in ALPHAS:
+        for partition in options.partitions:
             for arm in options.arms:
                 write_figures(TARGET, measure(name, arm, partition, seeds), seeds=seeds)
 

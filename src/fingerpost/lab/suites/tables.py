@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import lzma
 import tempfile
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,8 +69,10 @@ def _digits(_: Path | None, rows_max: int, seed: int) -> AssessedTable:
 
 
 def _credit(folder: Path | None, rows_max: int, seed: int) -> AssessedTable:
-    path = _file(folder, FILES["default_credit"])
-    return read_assessed(path, Roles(outcome="default", node="segment"), rows_max=rows_max, seed=seed)
+    """Will a client fail to pay next month? Segments by education and age are nodes; the running number is no field."""
+    table = read_table(_file(folder, FILES["default_credit"]))
+    columns = {name: column.to_pylist() for name, column in table.columns.items() if name != "id"}
+    return _assessed(columns, Roles(outcome="default", node="segment"), rows_max=rows_max, seed=seed)
 
 
 def _flights(_: Path | None, rows_max: int, seed: int) -> AssessedTable:
@@ -91,7 +94,7 @@ def _flights(_: Path | None, rows_max: int, seed: int) -> AssessedTable:
 
 
 def _beijing(folder: Path | None, rows_max: int, seed: int) -> AssessedTable:
-    """Will PM2.5 at a station exceed 75 six hours later?"""
+    """Will PM2.5 at a station exceed 75 six hours later? "No change" says that it does if it does now."""
     table = read_table(_file(folder, FILES["beijing"]))
     columns = {name: column.to_pylist() for name, column in table.columns.items()}
     numbers = np.array([np.nan if cell in (None, "") else float(cell) for cell in columns["pm25"]])
@@ -100,7 +103,11 @@ def _beijing(folder: Path | None, rows_max: int, seed: int) -> AssessedTable:
     ahead[:, :-HOURS_AHEAD] = series[:, HOURS_AHEAD:]
     columns["high_later"] = [None if np.isnan(level) else "yes" if level > HIGH else "no" for level in ahead.ravel()]
     roles = Roles(outcome="high_later", node="station", time="time")
-    return _assessed(columns, roles, rows_max=rows_max, seed=seed)
+    found = _assessed(columns, roles, rows_max=rows_max, seed=seed)
+    now = [None if cell in (None, "") else float(cell) for cell in found.columns["pm25"]]
+    high, low = found.levels.index("yes"), found.levels.index("no")
+    seen = [-1 if level is None else high if level > HIGH else low for level in now]
+    return replace(found, previous=np.array(seen, np.int64))  # the outcome of the hour before is not known yet
 
 
 def _clinc(folder: Path | None, rows_max: int, seed: int) -> AssessedTable:

@@ -99,6 +99,23 @@ def test_a_suite_that_does_not_exist_is_answered_with_those_that_do():
     assert all(name in caught.value.hint for name in SUITES)
 
 
+def test_beijing_holds_nothing_that_is_known_only_later(tmp_path):
+    levels = np.random.default_rng(0).integers(0, 150, (12, 40))
+    lines = ["time,station,pm25,temp"]
+    for station, row in enumerate(levels):
+        lines += [
+            f"2013-03-{1 + hour // 24:02d}T{hour % 24:02d},s{station},{level},1.5" for hour, level in enumerate(row)
+        ]
+    with lzma.open(tmp_path / "beijing_air.csv.xz", "wt") as stream:
+        stream.write("\n".join(lines) + "\n")
+    table = read_suite("beijing", tmp_path, rows_max=1_000, seed=0)
+    assert len(table) == 12 * 34  # the last six hours have no outcome
+    assert table.previous is not None
+    now = [float(cell) > 75 for cell in table.columns["pm25"]]
+    assert [table.levels[code] == "yes" for code in table.previous] == now
+    assert (table.codes != table.previous).any()
+
+
 def test_elec2_is_read_in_its_order_and_knows_what_happened_before(tmp_path):
     chance = np.random.default_rng(0)
     ups = chance.integers(0, 2, 200)
