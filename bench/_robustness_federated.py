@@ -35,7 +35,8 @@ def table(name: str, features: str) -> np.ndarray:
         encoded: np.ndarray = data.load(name).encoded() / UNIT
         return encoded
     bits = np.unpackbits(prints(name), axis=1)
-    return (2.0 * bits - 1) * (BITS_LENGTH / np.sqrt(bits.shape[1]))
+    signs: np.ndarray = (2.0 * bits - 1) * (BITS_LENGTH / np.sqrt(bits.shape[1]))
+    return signs
 
 
 def accuracies(world: World, claims: np.ndarray, liars: np.ndarray, *, features: str, honest: bool) -> dict[str, float]:

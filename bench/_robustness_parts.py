@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,9 @@ class Run:
         return self.journal.found(key, measure, deadline=self.deadline)
 
 
-def elect(world: World, point: Point) -> dict[str, float]:
+def elect_at(point: Point, worlds: dict[str, World]) -> dict[str, float]:
     """Return what an election is worth at a point, in accuracy, beside other choices of packets."""
+    world = point.world(worlds)
     liars = world.liars(point.percent / 100)
     evidence = world.evidence(world.claims(point.attack, liars))
     hiring = world.hire(evidence)
@@ -87,11 +89,12 @@ def diabetes(run: Run) -> list[Figure]:
         for attack in ("flip", "extreme"):
             for percent in run.percents:
                 point = Point(name="diabetes", kind=attack, percent=percent, seed=seed)
-                keep(found, run.found(point.key, lambda p=point, w=worlds: _elect_numbers(p.world(w), p)), point.label)
+                keep(found, run.found(point.key, partial(_elect_numbers_at, point, worlds)), point.label)
     return [mean_figure(key, values) for key, values in found.items()]
 
 
-def _elect_numbers(world: World, point: Point) -> dict[str, float]:
+def _elect_numbers_at(point: Point, worlds: dict[str, World]) -> dict[str, float]:
+    world = point.world(worlds)
     low, high = float(world.truth.min()), float(world.truth.max())
     liars = world.liars(point.percent / 100)
     lying = np.isin(world.node, liars)
@@ -109,7 +112,7 @@ def null(run: Run) -> list[Figure]:
     hired = networks = 0
     for first in range(0, NULL_NETWORKS, NULL_BATCH):
         batch = range(first, first + NULL_BATCH)
-        values = run.found(f"null_{run.seeds[0]}_{first}", lambda batch=batch: _null_batch(run, worlds, batch))
+        values = run.found(f"null_{run.seeds[0]}_{first}", partial(_null_batch, run, worlds, batch))
         if values is not None:
             hired, networks = hired + int(values["hired"]), networks + NULL_BATCH
     if not networks:
@@ -124,7 +127,7 @@ def null(run: Run) -> list[Figure]:
             batch = range(first, first + FDR_BATCH)
             values = run.found(
                 f"fdr_{run.seeds[0]}_{honest}_{first}",
-                lambda batch=batch, honest=honest: _fdr_batch(run, worlds, honest, batch),
+                partial(_fdr_batch, run, worlds, honest, batch),
             )
             proportions += list((values or {}).values())
         if proportions:
@@ -188,9 +191,7 @@ def sybils(run: Run) -> list[Figure]:
     found: dict[str, list[float]] = {}
     for seed in run.seeds:
         for identities in SYBILS:
-            values = run.found(
-                f"sybils_{identities}_{seed}", lambda s=seed, i=identities: _flooded(World("digits", s), i)
-            )
+            values = run.found(f"sybils_{identities}_{seed}", partial(_flooded, seed, identities))
             if values is not None:
                 found.setdefault(f"sybils_hired_{identities}", []).append(values["fake"])
                 found.setdefault(f"honest_hired_beside_{identities}_sybils", []).append(values["real"])
@@ -198,7 +199,8 @@ def sybils(run: Run) -> list[Figure]:
     return [mean_figure(key, values) for key, values in found.items() if key != "sybils_hired_0"]
 
 
-def _flooded(world: World, identities: int) -> dict[str, float]:
+def _flooded(seed: int, identities: int) -> dict[str, float]:
+    world = World("digits", seed)
     rows = np.flatnonzero(world.node == world.others[0])
     bits = np.unpackbits(prints(world.name)[world.train][rows], axis=1)
     wrong = (world.truth[rows] + 1) % world.levels
@@ -218,13 +220,14 @@ def audits(run: Run) -> list[Figure]:
     """Measure what 25 confirmed outcomes more do for the outcome that 40 % of the nodes lie about."""
     found: dict[str, list[float]] = {}
     for seed in run.seeds:
-        values = run.found(f"audits_{seed}", lambda s=seed: _audited(World("digits", s)))
+        values = run.found(f"audits_{seed}", partial(_audited, seed))
         for name, value in (values or {}).items():
             found.setdefault(f"targeted40_audits{name}_class_accuracy", []).append(value)
     return [mean_figure(key, values) for key, values in found.items()]
 
 
-def _audited(world: World) -> dict[str, float]:
+def _audited(seed: int) -> dict[str, float]:
+    world = World("digits", seed)
     liars = world.liars(0.4)
     claims = world.claims("target", liars)
     honest = np.flatnonzero(~np.isin(world.node, [*liars, world.me]))

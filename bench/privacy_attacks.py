@@ -67,7 +67,11 @@ salt = {salt}
 NODES = 6
 BITS = 1_024
 QUICK_CASES = tuple(case for case in updates.QUICK if case.control or case.attack == "idlg")
-SIZES = replace(report.QUICK, cases=QUICK_CASES, draws=10) if is_quick() else replace(report.FULL, records=8, draws=20)
+SIZES = (
+    replace(report.QUICK, records=2, cases=QUICK_CASES, draws=10)
+    if is_quick()
+    else replace(report.FULL, records=8, draws=20)
+)
 
 
 def main() -> None:

@@ -32,7 +32,8 @@ measured and the machine.
 A ratio says ours ÷ theirs, so more is better, unless the name ends in `_cost`, `_seconds` or `_ms`: then less is. An
 interval is that of the value, by bootstrap over rounds or seeds unless the measurement says otherwise. A bar is what
 the figure has to reach; a figure without one is reported, not judged. What a name means is said at the top of the
-script in `bench/` that prints it.
+script in `bench/` that prints it. Where other programs wanted the cores (a load above their number), wall-clock figures
+are pessimistic, above all those of two processes.
 """
 
 
@@ -102,11 +103,13 @@ def section(measured: Measured, *, pictures: Sequence[str] = ()) -> str:
     machine = measured.machine
     form = "short form (`QUICK=1`): fewer rounds or rows, wider intervals" if measured.quick else "full form"
     seeds = f" Seeds {', '.join(map(str, measured.seeds))}." if measured.seeds else ""
+    loads = [each.detail["load"] for each in measured.figures if "load" in each.detail]
+    busy = f" Load of the machine meanwhile: up to {max(loads):.1f}." if loads else ""
     lines = [
         f"## {measured.target}",
         "",
         f"`make {measured.target}`, {form}. Commit `{measured.commit}`, {machine['cpu']}, {machine['cores']} cores, "
-        f"Python {machine['python']}, numpy {machine['numpy']}.{seeds}",
+        f"Python {machine['python']}, numpy {machine['numpy']}.{seeds}{busy}",
         "",
         "| figure | value | interval | unit | bar | met |",
         "|---|---:|---:|---|---|---|",

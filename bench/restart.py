@@ -82,7 +82,7 @@ def answer_once(home: Path) -> None:
     with Node(home / "template.toml", home=home) as node:
         opened = time.perf_counter()
         answer = node.ask(SITUATION)
-        first = time.perf_counter()
+        first, processor = time.perf_counter(), time.process_time()
         if answer.packets < OWN:
             raise RuntimeError("the answer does not rest on the packets of the store")
         private, peak = private_mb(home), peak_mb()
@@ -90,6 +90,7 @@ def answer_once(home: Path) -> None:
         second = time.perf_counter()
     found = {"import_seconds": imported - began, "open_seconds": opened - imported, "ask_seconds": first - opened}
     found |= {"second_ask_seconds": second - first, "private_mb": private, "peak_mb": peak}
+    found |= {"processor_seconds": processor, "load": os.getloadavg()[0]}
     print(json.dumps(found | {"packets": answer.packets, "nodes": answer.node_count}), flush=True)
 
 

@@ -25,6 +25,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bench import _robustness_parts as parts
 from bench._figures import Figure, is_quick, write_figures
@@ -128,7 +129,7 @@ def under_attack(name: str, run: Run) -> list[Figure]:
     for seed in run.seeds:
         worlds: dict[str, World] = {}
         for point in points_of(name, seed, KINDS[name], run):
-            values = run.found(point.key, lambda point=point, worlds=worlds: parts.elect(point.world(worlds), point))
+            values = run.found(point.key, partial(parts.elect_at, point, worlds))
             parts.keep(found, values, point.label)
             if point.percent == 0 and point.attack == "flip" and values is not None:
                 parts.keep(found, {"cost_everybody": values["ours"] - values["everybody"]}, point.place_label)
@@ -138,7 +139,7 @@ def under_attack(name: str, run: Run) -> list[Figure]:
 def federated_arms(name: str, run: Run) -> list[Figure]:
     """Measure federated arms under the same attacks, each beside its own oracle."""
     kinds = [kind for kind in KINDS[name] if kind in FEDERATED_KINDS]
-    found: dict[tuple[Point, str], list[tuple[dict[str, float], dict[str, float]]]] = {}
+    found: dict[tuple[str, str], list[tuple[dict[str, float], dict[str, float]]]] = {}
     for seed in run.seeds:
         worlds: dict[str, World] = {}
         for point in points_of(name, seed, kinds, run):
@@ -147,15 +148,13 @@ def federated_arms(name: str, run: Run) -> list[Figure]:
                     continue
                 oracle = run.found(
                     f"oracle_{name}_{point.place}_{point.percent}_{features}_{seed}",
-                    lambda point=point, worlds=worlds, features=features: trained(point, worlds, features, honest=True),
+                    partial(trained, point, worlds, features, honest=True),
                 )
                 attacked = oracle
                 if point.percent:
                     attacked = run.found(
                         f"{point.key}_{features}",
-                        lambda point=point, worlds=worlds, features=features: trained(
-                            point, worlds, features, honest=False
-                        ),
+                        partial(trained, point, worlds, features, honest=False),
                     )
                 if oracle is not None and attacked is not None:
                     label = point.label + ("_bits" if features == "bits" else "")

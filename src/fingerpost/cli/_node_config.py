@@ -31,8 +31,9 @@ members = [
     {{ public_key = {public_key}, organisation = "this node" }},
     # {{ public_key = "64 hex digits", organisation = "St. Mary" }},
 ]
-# Or let anybody in, and with them anybody who wants to crowd out the others. Packets of a newcomer count after a day:
-# open = true
+# Let anybody in, and with them anybody who wants to crowd out the others. Of an emitter that is not listed above, so
+# many live packets are kept, and they count after so many days; "open = true" is short for these numbers:
+# open = {{ quota_packets = 10_000, quarantine_days = 1 }}
 
 # Files from keys/records of other homes: who changed its key, and which keys are revoked.
 records = []

@@ -11,7 +11,7 @@ What is guaranteed, and what is not, stands in docs/explanation/elections.md.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,8 @@ from fingerpost.elections.threshold import group_share, passing, series_part
 from fingerpost.elections.usefulness import misleads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from fingerpost.elections.evalues import Null
@@ -38,6 +40,7 @@ ROUNDS_MAX = 12  # each time that packets have arrived
 GROWTH = 1.1  # of the packets that the model was made of before it is made anew
 COVERAGE_MIN = 0.7  # of the outcome levels, counted by the entropy of the asker's own outcomes, for the truth null
 TRIED_FROM = math.log(3)  # nats by the latest model: the claims are three times as likely as luck, if not yet enough
+DOUBT_DEVIATIONS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -96,6 +99,7 @@ class Elector:
         self._repeats: set[bytes] = set()
         self._groups = 0
         self._rounds = 0
+        self._unproven: tuple[int, bool] = (0, False)  # packets, when asked, and whether these nodes help
         self._hired = 0  # ever: whom it dismisses later counts
         self._model: _Model | None = None
 
@@ -306,8 +310,33 @@ class Elector:
             mine = {name for name, node in self._nodes.items() if node.dismissed or self._is_refused(view, name)}
             return by_agreement.refusing(mine)
         verdicts = tuple(self._verdict(view, name, int(view.packets[node])) for node, name in enumerate(view.names))
+        unknown = [verdict.node_id for verdict in verdicts if verdict.finding == "unknown"]
+        if unknown and self._help(view, verdicts, unknown):
+            verdicts = tuple(replace(each, finding="tried") if each.finding == "unknown" else each for each in verdicts)
         unvetted = any(verdict.finding == "tried" for verdict in verdicts)
         return Hiring(rule=self._kind, anchored=True, alpha=self._alpha, unvetted=unvetted, verdicts=verdicts)
+
+    def _help(self, view: View, verdicts: Sequence[Verdict], unknown: list[bytes]) -> bool:
+        """Return whether the asker's own outcomes, left out, are not clearly worse foreseen with ``unknown``.
+
+        They are all asked about together: then chance has one way only to make lies look harmless. Worse by more than
+        ``DOUBT_DEVIATIONS`` standard errors is clear. Numbers have to be clearly better: levels hide how far
+        off they are, and one extreme value moves a mean. Asked anew once there are a tenth more packets.
+        """
+        rows = view.rows_of(unknown)
+        if len(rows) + len(view.own) > GROWTH * self._unproven[0]:
+            used = [each.node_id for each in verdicts if each.finding in ("hired", "tried")]
+            sums = Sums.of(view.evidence, view.own, self._coding, weight=OWN_WEIGHT)
+            sums += Sums.of(view.evidence, view.rows_of(used), self._coding)
+            more = sums + Sums.of(view.evidence, rows, self._coding)
+            without, with_them = (
+                fit(each, view.evidence, view.own, self._coding, weight=OWN_WEIGHT).losses for each in (sums, more)
+            )
+            worse = with_them - without
+            benefit = DOUBT_DEVIATIONS if self._coding.cuts is None else -DOUBT_DEVIATIONS
+            clear = benefit * worse.std(ddof=1) / math.sqrt(len(worse))
+            self._unproven = len(rows) + len(view.own), bool(worse.mean() <= clear)
+        return self._unproven[1]
 
     def _verdict(self, view: View, name: bytes, packets: int) -> Verdict:
         node = self._nodes.get(name)

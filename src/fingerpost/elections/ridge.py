@@ -71,7 +71,7 @@ class Expectation:
     familiar_from: float
     usual: NDArray[np.float64]
     gain: float  # nats a packet by which the asker's own outcomes are foreseen better than by their shares
-    loss: float
+    losses: NDArray[np.float64]  # nats (k,) that each of these loses, left out
 
     def look(
         self, evidence: Evidence, rows: NDArray[np.int64], coding: Coding
@@ -100,9 +100,9 @@ def fit(sums: Sums, evidence: Evidence, anchors: NDArray[np.int64], coding: Codi
     leverage = np.einsum("ij,ij->i", x @ inverse, x)
     left = np.maximum(1 - weight * leverage, LEFT_MIN)
     left_out = y - (y - prior - x @ coefficients) / left[:, None]
-    losses = [log_loss(softmax(left_out, temperature), y) for temperature in TEMPERATURES]
-    best = int(np.argmin(losses))
-    usual_loss = log_loss(np.broadcast_to((y.sum(axis=0) + 1) / (len(y) + coding.levels), y.shape), y)
+    losses = [log_losses(softmax(left_out, temperature), y) for temperature in TEMPERATURES]
+    best = int(np.argmin([each.mean() for each in losses]))
+    usual_loss = log_losses(np.broadcast_to((y.sum(axis=0) + 1) / (len(y) + coding.levels), y.shape), y).mean()
     return Expectation(
         inverse=inverse.astype(np.float32),
         coefficients=coefficients.astype(np.float32),
@@ -110,8 +110,8 @@ def fit(sums: Sums, evidence: Evidence, anchors: NDArray[np.int64], coding: Codi
         temperature=float(TEMPERATURES[best]),
         familiar_from=float(np.quantile(1 - RIDGE * leverage / left, FAMILIAR_QUANTILE)),
         usual=softmax(left_out, float(TEMPERATURES[best])).mean(axis=0),
-        gain=usual_loss - losses[best],
-        loss=losses[best],
+        gain=float(usual_loss - losses[best].mean()),
+        losses=losses[best],
     )
 
 
@@ -122,9 +122,9 @@ def softmax(scores: NDArray[np.float64], temperature: float) -> NDArray[np.float
     return shares
 
 
-def log_loss(probabilities: NDArray[np.float64], shares: NDArray[np.float64]) -> float:
-    """Return the mean of -ln of the probability of what happened, in nats a packet."""
-    return float(-np.log(np.maximum((probabilities * shares).sum(axis=1), 1e-6)).mean())
+def log_losses(probabilities: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (k,) -ln of the probability of what happened, in nats."""
+    return np.asarray(-np.log(np.maximum((probabilities * shares).sum(axis=1), 1e-6)), np.float64)
 
 
 def chunks(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fingerpost.synthesis import Answer, Election
     from fingerpost.template import Template
 
-ASKER, LIAR = "Long Beach", "Cleveland"
+ASKER, LIAR = "Long Beach", "Hungary"
 OWN_ROWS = 25
 
 
@@ -127,7 +127,7 @@ def flipped_hospital(
     queries = [Query(fingerprint=fingerprints[row].tobytes(), sketch=sketches[row].tobytes()) for row in asked.tolist()]
     everybody = evidence(claims)
     hiring = elector_for(template, me).read(everybody)
-    names = {node_id(_key(name)): name for name in HOSPITALS}
+    names: dict[bytes, str] = {node_id(_key(name)): name for name in HOSPITALS}
     return Flipped(
         asker=asker,
         liar=liar,

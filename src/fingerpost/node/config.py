@@ -12,7 +12,8 @@
         "64 hex digits",
         { public_key = "64 hex digits", organisation = "St. Mary" },
     ]
-    # open = true                      # instead of members: anybody, with a quota and a quarantine
+    # open = true                      # anybody, with a quota and a quarantine; only members listed are free of both
+    # open = { quota_packets = 10_000, quarantine_days = 1 }
     records = ["north.record"]         # signed successions and revocations, from keys/records of a home
     follow = true                      # keep the whole template, not only this node's share
 
@@ -42,7 +43,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fingerpost.errors import ConfigError
+from fingerpost.errors import ConfigError, UsageError
 from fingerpost.ids import PublicKey
 from fingerpost.limits import NETWORK_ID_LENGTH_MAX
 from fingerpost.node.network import Network
@@ -63,6 +64,7 @@ _KEYS = {
     "log": ("level",),
 }
 _MEMBER_KEYS = ("public_key", "organisation")
+_OPEN_KEYS = ("quota_packets", "quarantine_days")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +82,9 @@ class Member:
 class NodeConfig:
     """What ``fingerpost node run`` is told.
 
-    ``home`` is None where the file leaves it open. ``members`` is None in an open network. ``records`` are files of
-    signed successions and revocations. ``control_listen`` is a
+    ``home`` is None where the file leaves it open. ``admission`` has the bounds of an open network, in which
+    ``members`` are those without bounds; elsewhere it is None. ``records`` are files of signed successions and
+    revocations. ``control_listen`` is a
     loopback address and a port, 0 for a free one. ``source`` is what errors call the configuration.
     """
 
@@ -90,7 +93,7 @@ class NodeConfig:
     template: Path
     network_id: str
     listen: str
-    members: tuple[Member, ...] | None
+    members: tuple[Member, ...]
     follow: bool
     carrier_name: str
     carrier_settings: Mapping[str, Any]
@@ -100,6 +103,7 @@ class NodeConfig:
     metrics: bool
     log_level: str
     records: tuple[Path, ...] = ()
+    admission: OpenAdmission | None = None
 
     def network(self) -> Network:
         """Return the network that the node joins. Raises ``ConfigError`` for records that cannot be read, and what
@@ -107,19 +111,19 @@ class NodeConfig:
         """
         return Network(
             network_id=self.network_id,
-            members=OpenAdmission() if self.members is None else frozenset(each.public_key for each in self.members),
+            members=self.admission or frozenset(each.public_key for each in self.members),
             listen=self.listen,
             carrier_name=self.carrier_name,
             directory_name=self.directory_name,
             carrier_settings=self.carrier_settings,
             directory_settings=self.directory_settings,
-            organisations={m.public_key: m.organisation for m in self.members or () if m.organisation},
+            organisations={m.public_key: m.organisation for m in self.members if m.organisation},
             records=tuple(map(_record, self.records)),
         )
 
     def organisation_of(self, public_key: PublicKey) -> str:
         """Return the name that the configuration gives to whoever runs a node, or nothing."""
-        return next((m.organisation for m in self.members or () if m.public_key == public_key), "")
+        return next((m.organisation for m in self.members if m.public_key == public_key), "")
 
 
 def load_config(path: Path) -> NodeConfig:
@@ -163,7 +167,8 @@ def parse_config(data: bytes, *, source: str, folder: Path) -> NodeConfig:
         template=_path(top.text("template"), folder),
         network_id=network.text("id", longest=NETWORK_ID_LENGTH_MAX),
         listen=network.host_and_port("listen"),
-        members=_members(network),
+        members=(members := _members(network)),
+        admission=_admission(network, members),
         follow=network.flag("follow", default=True),
         records=tuple(_path(text, folder) for text in network.texts("records")),
         carrier_name=carrier.text("name", default="zeromq"),
@@ -259,13 +264,30 @@ _PURPOSE = {
 }
 
 
-def _members(network: _Table) -> tuple[Member, ...] | None:
-    is_open = network.flag("open", default=False)
-    if is_open and "members" in network.values:
-        raise network.wrong("open", "is true, and members are listed too", hint="keep one of the two")
-    if is_open:
-        return None
-    listed = network.values.get("members")
+def _admission(network: _Table, members: tuple[Member, ...]) -> OpenAdmission | None:
+    value = network.values.get("open", False)
+    if not isinstance(value, dict):
+        bounds: Mapping[str, Any] = {}
+        if not network.flag("open", default=False):
+            return None
+    else:
+        bounds = value
+    for name, bound in bounds.items():
+        if name not in _OPEN_KEYS or not isinstance(bound, int) or isinstance(bound, bool):
+            raise network.wrong(
+                "open",
+                f"has {name[:60]} = {_shown(bound)}",
+                hint=f"it is true, or a table with whole numbers for {' and '.join(_OPEN_KEYS)}",
+            )
+    named = frozenset(bytes(each.public_key) for each in members)
+    try:
+        return OpenAdmission(named=named, **bounds)
+    except UsageError as error:
+        raise network.wrong("open", f"is {_shown(value)}: {error.message}", hint=error.hint) from None
+
+
+def _members(network: _Table) -> tuple[Member, ...]:
+    listed = network.values.get("members", [] if network.values.get("open", False) is not False else None)
     if listed is None:
         raise ConfigError(
             "config-missing",

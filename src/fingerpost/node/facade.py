@@ -119,6 +119,12 @@ class Node:
             )
         )
 
+    def emit_sum(
+        self, columns: Mapping[str, object], *, subject_column: str, parties: Sequence[bytes], seconds: float
+    ) -> Emission:
+        """Release a table's counts added up with those of other nodes, all of which do the same at the same time."""
+        return _run(self._node.emit_sum(columns, subject_column=subject_column, parties=parties, seconds=seconds))
+
     def forget(self, subject: object) -> Forgotten:
         """Withdraw every packet of the template that tells something about a subject, as ``emit_table`` noted it."""
         return _run(self._node.forget(subject))

@@ -20,7 +20,7 @@ from fingerpost.node.wire import PACKET_ID_SIZE_BYTES, Answer, Compare, Compared
 
 COMPARE_SECONDS = 5.0  # between two comparisons of one group with one holder
 COMPARE_AGAIN_SECONDS = 1.0  # after one that failed
-COMPARED_SECONDS_MAX = 3.0  # that the answer may take, which is small; a carrier may have lost the question
+COMPARED_SECONDS_MAX = 4.0  # that the answer may take, which is small; a carrier may have lost the question
 COMPARISONS_MAX = 8  # under way at once
 DECLINED_SECONDS = 60.0  # that a packet which did not come, or was refused, is not fetched again from the same holder
 

@@ -35,6 +35,7 @@ from fingerpost.node.emission import (
 )
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Acknowledged, Event, Fetched, Refreshed, Unacknowledged
+from fingerpost.node.freed_memory import FreedMemory
 from fingerpost.node.groups import GroupStatus
 from fingerpost.node.learning import Learning
 from fingerpost.node.network import Reach, SignerIdentity
@@ -76,7 +77,7 @@ class AsyncNode:
         me = node_id(engine.public_key)
         self._learning = Learning(self._watch.store, template, me=me, calculators=installed_calculators())
         self._connection: Connection | None = None
-        self._awaited = Awaited()
+        self._awaited, self._freed = Awaited(), FreedMemory()
 
     @classmethod
     async def open(
@@ -245,6 +246,7 @@ class AsyncNode:
             learning=self._learning,
             now=self._clock.now(),
         )
+        self._freed.after(answer.evidence_digest, packets=answer.packets)
         return replace(answer, gathering=gathering)
 
     async def ask_table(self, columns: Mapping[str, object]) -> list[Answer]:

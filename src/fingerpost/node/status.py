@@ -156,9 +156,7 @@ class Watch:
         before = self.failed_directory.get(reason, 0)
         self.failed_directory[reason] = before + 1
         if before.bit_length() != (before + 1).bit_length():
-            _LOG.error(
-                "the directory failed to %s: %s: %s (%d times so far)", what, type(error).__name__, error, before + 1
-            )
+            _LOG.error("cannot %s in the directory: %s (%d times so far)", what, type(error).__name__, before + 1)
 
     def note(self, event: Event) -> None:
         """Count what the engine tells, and log what it refused: the 1st, 2nd, 4th, 8th … of each reason."""

@@ -128,8 +128,7 @@ class _Check:
             nodes = _trees(self.leaves[members])
             paths = nodes.take(path_nodes(leaf_last), axis=1)
             fits = _same_rows(self.signed["path"][members], paths, count=len(runs))
-            for place in np.flatnonzero(fits).tolist():
-                self._decide(members[place], nodes[place, -2].tobytes())
+            self._decide_batches(members[fits], nodes[fits, -2].tolist())
 
     def parts_of_batches(self) -> None:
         """Verify packets that agree with the others of their batch: what lies above those alone comes from the paths.
@@ -160,6 +159,18 @@ class _Check:
             path = [node.tobytes() for node in self.packets["path"][row, :depth]]
             root = root_from_path(self.leaves[row].tobytes(), int(self.index[row]), path)
             self._decide(np.array([row]), root)
+
+    def _decide_batches(self, members: Rows, roots: list[bytes]) -> None:
+        """Note the verdicts on batches of one size, a row of ``members`` each."""
+        first = self.signed[members[:, 0]]
+        signatures, keys = (np.ascontiguousarray(first[name]).tolist() for name in ("signature", "emitter"))
+        leaf_last = members.shape[1] - 1
+        verdicts = [
+            self.roots.holds(batch_message(root, leaf_last=leaf_last), signature, key)
+            for root, signature, key in zip(roots, signatures, keys, strict=True)
+        ]
+        self.valid[members] = np.array(verdicts, np.bool_)[:, None]
+        self.left[members] = False
 
     def _decide(self, members: Rows, root: bytes) -> None:
         """Note the verdict on packets of one batch that all lead to this root."""

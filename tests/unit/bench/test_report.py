@@ -61,6 +61,11 @@ def test_the_head_of_a_target_names_commit_machine_and_form(tmp_path: Path) -> N
     assert ("short form" in page) == head["quick"]
 
 
+def test_a_busy_machine_is_told_of(tmp_path: Path) -> None:
+    page = written(tmp_path, "bench", figure("import_cost", 2.0, detail={"load": 15.26})).read_text("utf-8")
+    assert "up to 15.3." in page
+
+
 def test_pictures_that_the_page_shows_are_there(tmp_path: Path) -> None:
     lines = {"sizes": [1_000, 10_000], "seconds": [0.1, 1.0]}
     page = written(

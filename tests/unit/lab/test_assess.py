@@ -61,6 +61,8 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_figures_but_for_secon
     for one in (first, second):
         for timed in (*one["arms"].values(), *one["scaling"]["points"]):
             del timed["seconds"]
+        for name in one["failure_modes"]["inversion"].pop("not_repeatable"):
+            del one["failure_modes"]["inversion"]["packets"][name]
     assert json.dumps(first) == json.dumps(second)
     assert len(done) - len(set(done)) == 1, "only the part that was interrupted is run again"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -67,7 +69,7 @@ def test_a_flood_tells_the_same_packets_by_many_identities_with_few_bits_changed
     assert 0 < (copies != np.tile(bits, (7, 1))).mean() < 0.05
 
 
-def shares_of(town: Town, bits: np.ndarray, claims: np.ndarray, nodes: np.ndarray, **columns: np.ndarray) -> np.ndarray:
+def shares_of(town: Town, bits: np.ndarray, claims: np.ndarray, nodes: np.ndarray, **columns: Any) -> np.ndarray:
     """What everybody's packets say about the true outcomes of the town, without a defence."""
     evidence = Evidence.from_arrays(
         fingerprints=np.packbits(bits, axis=1),

@@ -23,6 +23,16 @@ def read(text: str) -> NodeConfig:
     return parse_config(text.encode(), source="node.toml", folder=FOLDER)
 
 
+def test_an_open_network_has_bounds_of_its_own_and_names_those_without_any() -> None:
+    text = MINIMAL + "open = { quota_packets = 3, quarantine_days = 0 }\n"
+    opened = read(text).network()
+    assert opened.members == OpenAdmission(quota_packets=3, quarantine_days=0, named=frozenset({bytes.fromhex(KEY)}))
+    assert opened.admits(PublicKey(bytes(32)))
+    assert not read(MINIMAL + "open = false\n").network().admits(PublicKey(bytes(32)))
+    table = read(MINIMAL + "[network.open]\nquarantine_days = 2\n").network().members
+    assert table == OpenAdmission(quarantine_days=2, named=frozenset({bytes.fromhex(KEY)}))
+
+
 def error_of(text: str) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
         read(text)
@@ -107,7 +117,9 @@ def test_an_open_network_admits_everybody_and_an_empty_list_nobody() -> None:
         ('templat = "t"', "config-key", "templat", "templat is no key", "did you mean template?"),
         (MINIMAL + "lsten = 1", "config-key", "network.lsten", "network.lsten", "did you mean listen?"),
         (MINIMAL + "[log]\nformat = 1", "config-key", "log.format", "log.format", "it may have level"),
-        (MINIMAL + "open = true", "config-value", "network.open", "members are listed too", "one of the two"),
+        (MINIMAL + "open = { quota = 3 }", "config-value", "network.open", "quota = 3", "quota_packets"),
+        (MINIMAL + "open = { quota_packets = 0 }", "config-value", "network.open", "0 packets", "at least 1"),
+        (MINIMAL + "open = { quarantine_days = true }", "config-value", "network.open", "days = True", "whole"),
         (MINIMAL + 'open = "yes"', "config-value", "network.open", "is 'yes'", "without quotes"),
         (MINIMAL + 'listen = "7000"', "config-value", "network.listen", "is '7000'", "host and a port"),
         (MINIMAL + 'listen = "host:70000"', "config-value", "network.listen", "is 'host:70000'", "host and a port"),

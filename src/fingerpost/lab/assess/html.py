@@ -240,7 +240,9 @@ def _said_of_scaling(section: Mapping[str, Any]) -> str:
     laws = section["laws"]
     return (
         f"Log-loss is fitted better by the number of {laws['follows']} (residuals "
-        f"{laws['log_loss_of_nodes']['residual']:.4f} by nodes, {laws['log_loss_of_pairs']['residual']:.4f} by pairs)."
+        f"{laws['log_loss_of_nodes']['residual']:.4f} by nodes, {laws['log_loss_of_pairs']['residual']:.4f} by pairs). "
+        "The root of the pairs grows like the nodes: a better fit by pairs says how fast the loss falls, not that "
+        "pairs tell more than their records."
     )
 
 

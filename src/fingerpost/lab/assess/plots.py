@@ -122,7 +122,7 @@ def _newcomer(axes: Any, rows: list[dict[str, Any]]) -> None:
 def _break_even(axes: Any, section: Mapping[str, Any]) -> None:
     for rounds, points in section["break_even_curves"].items():
         across = [point["observations"] for point in points]
-        axes.loglog(across, [point["parameters"] for point in points], label=f"{rounds} rounds")
+        axes.loglog(across, [point["parameters"] for point in points], label=f"rounds: {rounds}")
     axes.plot(section["observations"], section["model_parameters"], "o", color="#b33a3a", label="this table")
     axes.set_xlabel("observations in all")
     axes.set_ylabel("model parameters")

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 SCHEMA = "fingerpost-assess/2"
 HEADLINE_PROFILES = ("consortium", "dp-aggregate")
 NOT_MEASURED = {
-    "coordinator": "not measured on this table: a coordinator or a holder killed in the middle of a run; see the "
-    "coordinator experiment of `fingerpost lab`",
+    "coordinator": "not measured on this table: what a coordinator or a holder that is killed takes with it does not "
+    "depend on the rows",
 }
 
 __all__ = ["Request", "assess"]

@@ -85,7 +85,7 @@ def _compared(arms: dict[str, Any], name: str) -> str:
 
 def _leak_of_packets(section: dict[str, Any]) -> str:
     best = {name: found["attacks"][found["best"]]["psnr"] for name, found in section["packets"].items()}
-    shown = ", ".join(f"{name} {best[name]:.1f}" for name in ("open", "consortium", "dp-aggregate"))
+    shown = ", ".join(f"{name} {best[name]:.1f}" for name in ("open", "consortium"))
     return f"{shown} (guess {section['baselines']['public mean']['psnr']:.1f})"
 
 

@@ -139,7 +139,10 @@ def _newcomer(splits: Splits, place: int, own: int, arm: str) -> Result:
 
 
 def _inverted(splits: Splits) -> Result:
-    """Return what attackers make of packets and of updates of this table's records (``fingerpost.lab.leakage``)."""
+    """Return what attackers make of packets and of updates of this table's records (``fingerpost.lab.leakage``).
+
+    Its counts get fresh noise of OpenDP, as a node's do: what is ``not_repeatable`` differs from run to run.
+    """
     base = splits.base(0)
     codes = level_codes(base, base.template)[base.codes]
     levels = len(getattr(base.template.outcome, "levels", ()))
@@ -147,4 +150,6 @@ def _inverted(splits: Splits) -> Result:
     cases = INVERTED[: wanted.inverted_cases]
     sizes = replace(QUICK, rows_max=wanted.inverted_rows, records=wanted.inverted_records, cases=cases)
     found = inversion(base.template, base.encoded, codes, levels=levels, seed=splits.request.seed, sizes=sizes)
-    return found.as_json()
+    document = found.as_json()
+    document["not_repeatable"] = [name for name in document["packets"] if name.startswith("dp-aggregate")]
+    return document

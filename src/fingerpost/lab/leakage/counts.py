@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from fingerpost.template import Template
 
 CELL_BITS_DEFAULT = 5  # of a template that has no cells, or too many for counts
-COUNT_MAX = 4_000  # of an entry, in the table of log-likelihoods
+TAIL_DEVIATIONS = 10  # of a count beyond what is expected of it: more never happens
 PRIOR = 0.5  # imagined public records in each entry, times the levels: no entry is impossible
 
 
@@ -131,7 +131,8 @@ class CountsView:
     @cached_property
     def _ratios(self) -> NDArray[np.float64]:
         """For each entry, log P(noisy | one more record) - log P(noisy): records are Poisson, noise is what it is."""
-        true = np.arange(COUNT_MAX)
+        most = float(self._expected.max())
+        true = np.arange(math.ceil(most + TAIL_DEVIATIONS * math.sqrt(most) + TAIL_DEVIATIONS))
         chance = poisson.pmf(true, self._expected.reshape(-1, 1))
         noisy = self.counts.reshape(-1, 1)
         without = (chance * _noise(noisy - true)).sum(axis=1)
@@ -150,6 +151,8 @@ def codebook_view(cohort: Cohort, draw: int) -> CountsView:
     template = replace(counting(cohort.template), cell_bits=CELL_BITS_DEFAULT, group_bits=0, codebook=b"")
     public = Fingerprinter(template).fingerprints(cohort.encoded[cohort.public])
     bits = min(CELL_BITS_DEFAULT, int(math.log2(len(np.unique(public, axis=0)))))
+    if not bits:
+        return counts_view(cohort, draw)
     template = replace(template, cell_bits=bits, codebook=make_codebook(public, template, bits=bits))
     return _released(cohort, template, draw)
 

@@ -86,15 +86,18 @@ class Decoder:
         half = len(self._public) // 2
         held = self._seen[half:], self._public[half:]
 
-        def fitted(seen_public: NDArray[np.float64], public: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        def fitted(
+            seen_public: NDArray[np.float64], public: NDArray[np.float64], penalties: tuple[float, ...]
+        ) -> list[NDArray[np.float64]]:
             columns, records = np.vstack([seen_public, drawn]), np.vstack([public, target])
             weight = np.concatenate([np.full(len(public), DRAWN / len(public) / 2), np.ones(len(drawn))])[:, None]
             gram, cross = columns.T @ (weight * columns), columns.T @ (weight * (records - self._cohort.centre))
-            return [np.linalg.solve(gram + penalty * np.eye(len(gram)), cross) for penalty in PENALTIES]
+            return [np.linalg.solve(gram + penalty * np.eye(len(gram)), cross) for penalty in penalties]
 
-        trials = fitted(self._seen[:half], self._public[:half])
+        trials = fitted(self._seen[:half], self._public[:half], PENALTIES)
         errors = [float(((held[0] @ each + self._cohort.centre - held[1]) ** 2).mean()) for each in trials]
-        return seen @ fitted(self._seen, self._public)[int(np.argmin(errors))] + self._cohort.centre
+        best = PENALTIES[int(np.argmin(errors))]
+        return seen @ fitted(self._seen, self._public, (best,))[0] + self._cohort.centre
 
     def _posterior(self, seen: NDArray[np.float64], start: NDArray[np.float64]) -> NDArray[np.float64]:
         """Choose the sharpness on public records: the prior comes from their mean and covariance alone."""

@@ -12,7 +12,7 @@ from scipy.stats import beta, rankdata
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-RESAMPLES = 400
+RESAMPLES = 200
 TAIL = 0.025  # of each end of a 95 % interval
 FALSE_POSITIVES = 0.01
 

@@ -10,7 +10,7 @@ and federated updates are scored on the same numbers. Coordinates that never cha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -95,6 +95,8 @@ def cohort_of(
 ) -> Cohort:
     """Return at most ``rows_max`` of the records (n, width) as a cohort, dealt to ``nodes`` nodes.
 
+    Its template says nothing of actions and conditions: they are not attacked.
+
     Raises ``TableError`` (``leakage-few-rows``) for fewer than ``ROWS_MIN`` records.
     """
     if len(encoded) < ROWS_MIN:
@@ -107,7 +109,7 @@ def cohort_of(
     rows = chance.permutation(len(encoded))[:rows_max]
     third = len(rows) // 3
     return Cohort(
-        template=template,
+        template=replace(template, action=None, conditions=()),
         encoded=np.ascontiguousarray(encoded[rows]),
         outcomes=np.asarray(outcomes[rows], np.int64),
         levels=levels,

@@ -29,5 +29,5 @@ READ_BY = {
     "k-anonymous": "everybody who may read its packets",
     "dp-aggregate": "everybody",
     "dp-aggregate-public-codebook": "everybody; cells are prototypes of the public rows",
-    "local-dp": "everybody, the node too",
+    "local-dp": "everybody",
 }

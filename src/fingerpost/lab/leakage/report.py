@@ -53,6 +53,7 @@ QUICK = Sizes(rows_max=1_500, records=8, draws=10, attributes=3, cases=updates.Q
 BRIEF = replace(QUICK, rows_max=900, draws=2, attributes=1, cases=updates.BRIEF)
 FULL = Sizes(rows_max=3_000, records=32, draws=20, attributes=8, cases=updates.FULL)
 NOISELESS_DRAWS = 1
+DRAWS_ASKED = 3  # accuracy hardly differs between draws
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
