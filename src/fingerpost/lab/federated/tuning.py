@@ -77,7 +77,8 @@ def tuned(
 
     def attempt(candidate: Plan, chosen: Mapping[str, float]) -> None:
         nonlocal best
-        said = federated_forecast(arm, fitting, kept.rows, candidate, root=root).probabilities
+        with np.errstate(over="ignore", invalid="ignore"):  # a learning rate of the grid may be too large
+            said = federated_forecast(arm, fitting, kept.rows, candidate, root=root).probabilities
         loss = log_loss(said, kept.codes) if np.isfinite(said).all() else float("inf")
         tried.append(Tried(chosen=chosen, loss=loss))
         if best is None or loss < best[0]:
