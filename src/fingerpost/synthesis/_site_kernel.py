@@ -167,7 +167,7 @@ def _search_sites(pool: Pool, base: Base, ridge: float) -> SiteSettings:
     tried = {best}
     for _ in range(ROUNDS):
         candidates = [SiteSettings(ridge=best.ridge * f, rho=best.rho, offset=best.offset) for f in RIDGE_FACTORS]
-        if pool.has_own:
+        if pool.own_judges:
             candidates += [SiteSettings(ridge=best.ridge, rho=best.rho, offset=offset) for offset in OFFSETS]
             candidates += [SiteSettings(ridge=best.ridge, rho=rho, offset=best.offset) for rho in RHOS]
         fresh = [candidate for candidate in candidates if candidate not in tried]
@@ -183,7 +183,7 @@ def _left_out(pool: Pool, rows: NDArray[np.int64], solution: Solution) -> NDArra
     """Return (s, c) residuals of packets left out alone, or where the asker is none of the nodes with their node."""
     targets = pool.targets[rows]
     nodes = np.unique(pool.evidence.node_index[rows], return_inverse=True)[1].reshape(-1)
-    if pool.has_own or nodes.max(initial=0) < 2:
+    if pool.own_judges or nodes.max(initial=0) < 2:
         return solution.left_out(targets)
     return solution.left_out_by(nodes.astype(np.int64), targets)
 

@@ -36,6 +36,7 @@ CALCULATORS_GROUP = "fingerpost.calculators"
 ALONE = "alone"  # the calculator that asks nobody
 ALONE_RECORDS_MIN = 20  # of its own: below, left-out packets cannot say how sure it may be (their 5 % quantile)
 OWN_RECORDS_MIN = 5  # fewer cannot rule out a coin toss at 95 %, however unanimous: see ``_abstention``
+ABSENCE_CHANCE = 0.05  # of a level not being among own outcomes although it is as usual here as elsewhere
 CONTROLS_MAX = 128
 CONTROLS_WORTH = 32.0  # records of the asker's own that others' packets are worth: few own ones never vote alone
 JUDGED_MAX = 256  # packets that calculators are compared on before any answer was confirmed
@@ -109,9 +110,26 @@ class Pool:
         return float(self.evidence.records[self.own].sum()) >= ALONE_RECORDS_MIN
 
     @cached_property
+    def own_judges(self) -> bool:
+        """Whether the asker's own outcomes may say what is special about it, before any answer was confirmed.
+
+        Not where they lack a level that as many of the others' records would have shown with 95 %: nothing among them
+        tells that level from the rest, so the asker counts as a newcomer. Confirmed answers decide later on.
+        """
+        if not self.has_own or not self.evidence.levels:
+            return self.has_own
+        records = self.weights[:, None] * self.targets
+        others = records[~self.own].sum(axis=0)
+        own = records[self.own].sum(axis=0)
+        if not others.sum():
+            return True
+        missed = (1 - others / others.sum()) ** float(self.evidence.records[self.own].sum())
+        return not bool(((own <= 0) & (missed < ABSENCE_CHANCE)).any())
+
+    @cached_property
     def judged(self) -> NDArray[np.int64]:
         """Return the rows that calculators are compared on, ascending."""
-        if not self.has_own:
+        if not self.own_judges:
             return self.sample(np.arange(len(self.evidence)), JUDGED_MAX)
         own = self.sample(self.own_rows, JUDGED_MAX)
         return np.sort(np.concatenate([own, self.sample(np.flatnonzero(~self.own).astype(np.int64), CONTROLS_MAX)]))
@@ -124,7 +142,7 @@ class Pool:
         they are worth no more than 1 / rho records a node, as in every interval here.
         """
         own = self.own[self.judged]
-        if self.has_own:
+        if self.own_judges:
             return np.where(own, 1.0, min(1.0, CONTROLS_WORTH / max(int((~own).sum()), 1)))
         nodes = len(np.unique(self.evidence.node_index[self.judged]))
         return np.full(len(own), min(1.0, nodes / CORRELATION_USUAL / len(own)))

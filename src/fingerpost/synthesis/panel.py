@@ -72,7 +72,7 @@ class Panel:
     @property
     def judges_own(self) -> bool:
         """Whether those packets are the asker's own."""
-        return self._pool.has_own
+        return self._pool.own_judges
 
     @cached_property
     def trial(self) -> dict[str, float]:

@@ -61,7 +61,7 @@ class NodeAwareKernel:
 
     def fit(self, pool: Pool) -> SiteKernel | None:
         """Fit; None where the asker has too few packets, or nobody else has any."""
-        return fit_sites(pool, "near") if pool.has_own and not pool.own.all() else None
+        return fit_sites(pool, "near") if pool.own_judges and not pool.own.all() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +132,10 @@ class _Kernel:
         """Return scores and variances of rows of the evidence that was fitted to, each left out."""
         found = self.fitted.residuals
         if self.fitted.solution is None:
-            return left_out_near(self.fitted, rows, with_node=not self.pool.has_own)
+            return left_out_near(self.fitted, rows, with_node=not self.pool.own_judges)
         places = np.empty(len(self.fitted.evidence), np.int64)
         places[found.rows] = np.arange(len(found.rows))
-        predicted = found.predicted if self.pool.has_own or found.by_node is None else found.by_node
+        predicted = found.predicted if self.pool.own_judges or found.by_node is None else found.by_node
         return predicted[places[rows]], found.variance[places[rows]]
 
     def _smoothed(self, questions: Questions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -186,7 +186,7 @@ class _Usual:
     @cached_property
     def _sums(self) -> _Sums:
         pool = self.pool
-        mine = pool.weights * pool.own * pool.has_own
+        mine = pool.weights * pool.own * pool.own_judges
         total, targets = pool.weights @ pool.targets, pool.targets
         spread = 0.0
         if not pool.evidence.levels:

@@ -102,19 +102,34 @@ def test_an_asker_that_has_seen_one_outcome_does_not_deny_the_others_elsewhere()
     packets = np.concatenate([worlds.pool(template), mine])
     bad = np.array([[-0.9, -0.8, 0.1]])
     (answer,) = synthesizer(template, packets).ask_many(worlds.queries(template, bad), weighing=weighing(node=9))
-    assert said(answer)["node-aware"].probabilities[0] > 0.5
+    assert not said(answer)["node-aware"].awake
     assert said(answer)["linear"].probabilities[0] > 0.5
+
+
+def test_an_asker_whose_outcomes_lack_a_usual_level_counts_as_a_newcomer_until_answers_are_confirmed() -> None:
+    template = worlds.category_template()
+    points = worlds.situations(4, 400)
+    others = worlds.pool(template)
+    good, mixed = points[worlds.level_of(points) == 2][:40], points[:40]
+    question = worlds.queries(template, worlds.situations(70, 1))
+    usual = []
+    for seen in (good, mixed):
+        mine = worlds.observe(template, seen, worlds.level_of(seen), node=9)
+        made = synthesizer(template, np.concatenate([others, mine]))
+        usual.append(said(made.ask_many(question, weighing=weighing(node=9))[0])["usual"].probabilities[2])
+        assert made.panel(asker(9)).judges_own == (seen is mixed)
+        assert ALONE in made.panel(asker(9)).trial  # so that confirmed answers can bring it back
+    assert usual[0] < 0.6  # 40 of 40 were good, which says nothing of the others' bad ones
 
 
 def test_few_own_packets_never_vote_alone() -> None:
     template = worlds.category_template()
     points = worlds.situations(4, 400)
-    good = points[worlds.level_of(points) == 2][:8]
-    mine = worlds.observe(template, good, worlds.level_of(good), node=9)
-    panel = synthesizer(template, np.concatenate([worlds.pool(template), mine])).panel(asker(9))
-    assert panel.judges_own
-    assert ALONE not in panel.trial  # eight records cannot say how sure they may be
-    assert panel.trial["usual"] > 3  # though on the eight themselves nothing forecasts better
+    for seen in (points[:8], points[worlds.level_of(points) == 2][:8]):
+        mine = worlds.observe(template, seen, worlds.level_of(seen), node=9)
+        panel = synthesizer(template, np.concatenate([worlds.pool(template), mine])).panel(asker(9))
+        assert ALONE not in panel.trial  # eight records cannot say how sure they may be
+        assert panel.trial["usual"] > 3  # though of eight alike nothing forecasts better
 
 
 def test_somebody_without_packets_of_its_own_is_answered_by_what_others_know() -> None:
