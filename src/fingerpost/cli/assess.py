@@ -7,6 +7,7 @@ import typer
 
 from fingerpost.cli._notes import noted
 from fingerpost.cli._output import Column, Output
+from fingerpost.cli._report_files import check_targets, write_reports
 from fingerpost.errors import FingerpostError, UsageError
 
 if TYPE_CHECKING:
@@ -138,7 +139,9 @@ def assess(
     document = _assessed(request, resume=resume, out=out)
     if walls is not None:
         _hold_against(document, walls)
-    _write(document, report=report, json=None if out.as_json else json)
+    from fingerpost.lab.assess.html import html_of  # needs the extra that was checked
+
+    write_reports(document, json=None if out.as_json else json, report=report, page_of=html_of)
     if out.as_json:
         out.document(document)
         return
@@ -151,9 +154,7 @@ def _check(files: list[Path]) -> None:
     """Refuse now what could not be written, or run, minutes later."""
     from importlib.util import find_spec
 
-    for file in files:
-        if file.is_dir() or not file.parent.is_dir():
-            raise UsageError("assess-target", f"{file}: cannot be written", hint="name a file in a folder that exists")
+    check_targets(files)
     if find_spec("sklearn") is None or find_spec("flwr") is None:
         raise UsageError(
             "assess-extra",
@@ -206,19 +207,6 @@ def _assessed(request: "Request", *, resume: Path | None, out: Output) -> dict[s
 
     with out.progress("Assessing", total=None) as advance:
         return assess(request, lambda _step: advance(1), workers=len(sched_getaffinity(0)), kept=resume)
-
-
-def _write(document: "Mapping[str, Any]", *, report: Path | None, json: Path | None) -> None:
-    from json import dumps
-
-    from fingerpost.files import write_atomically
-
-    if json is not None:
-        write_atomically(json, (dumps(document, indent=2, allow_nan=False) + "\n").encode())
-    if report is not None:
-        from fingerpost.lab.assess.html import html_of
-
-        write_atomically(report, html_of(document).encode())
 
 
 def _tell(document: "Mapping[str, Any]", out: Output) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from fingerpost.cli._notes import noted
 from fingerpost.cli._output import Column, Output
+from fingerpost.cli._report_files import check_targets, write_reports
 from fingerpost.errors import FingerpostError, UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def audit(
     document = _audited(
         data, outcome=outcome, template=template, subject_column=subject_column, quick=quick, seed=seed, out=out
     )
-    _write(document, report=report, json=None if out.as_json else json)
+    from fingerpost.lab.leakage.page import page_of  # needs the extra that was checked
+
+    write_reports(document, json=None if out.as_json else json, report=report, page_of=page_of)
     if out.as_json:
         out.document(document)
         return
@@ -105,9 +108,7 @@ def _check(files: list[Path]) -> None:
     """Refuse now what could not be written, or run, minutes later."""
     from importlib.util import find_spec
 
-    for file in files:
-        if file.is_dir() or not file.parent.is_dir():
-            raise UsageError("audit-target", f"{file}: cannot be written", hint="name a file in a folder that exists")
+    check_targets(files)
     absent = [name for name in LIBRARIES if find_spec(name) is None]
     if absent:
         raise UsageError(
@@ -165,19 +166,6 @@ def _audited(
         **found.as_json(),
         "sentences": sentences_of(found),
     }
-
-
-def _write(document: "Mapping[str, Any]", *, report: Path | None, json: Path | None) -> None:
-    from json import dumps
-
-    from fingerpost.files import write_atomically
-
-    if json is not None:
-        write_atomically(json, (dumps(document, indent=2, allow_nan=False) + "\n").encode())
-    if report is not None:
-        from fingerpost.lab.leakage.page import page_of
-
-        write_atomically(report, page_of(document).encode())
 
 
 def _tell(document: "Mapping[str, Any]", out: Output) -> None:
