@@ -166,3 +166,9 @@ def test_central_prototypes_lie_closer_to_what_is_around_them_than_drawn_ones(bi
 
     assert reach(central) < reach(make_codebook(public, PLAIN, bits=bits))
     assert len(replace(PLAIN, cell_bits=bits, codebook=central).prototypes()) == 1 << bits
+
+
+def test_fingerprints_without_any_middle_are_given_up_on_after_some_rounds() -> None:
+    anywhere = np.random.default_rng(0).integers(0, 256, (500, PLAIN.fingerprint_bits // 8), dtype=np.uint8)
+    codebook = make_central_codebook(anywhere, PLAIN, bits=3)
+    assert len(replace(PLAIN, cell_bits=3, codebook=codebook).prototypes()) == 8

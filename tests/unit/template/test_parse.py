@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from fractions import Fraction
 
 import pytest
@@ -358,3 +359,11 @@ def test_noisy_counts_of_too_many_cells_are_refused() -> None:
     assert parse_template(noisy.format(10)).cell_bits == 10
     error = refusal(noisy.format(11))
     assert (error.code, error.field) == ("template-counts", "cells.bits")
+
+
+def test_groups_of_subjects_need_room_for_every_level_of_the_outcome() -> None:
+    groups = SMALL.replace("non_personal", "personal") + '\n[privacy]\nprofile = "k-anonymous"\n'
+    many = ", ".join(f'"level {number}"' for number in range(200))
+    assert parse_template(groups).profile.name == "K_ANONYMOUS"
+    error = refusal(re.sub(r"levels = .*", f"levels = [{many}]", groups))
+    assert (error.code, error.field) == ("template-groups", "outcome.levels")
