@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from fingerpost.errors import TemplateError, UsageError
 from fingerpost.fingerprint import Fingerprinter, cell_of, group_of, hamming, likely_cells, probes
 from fingerpost.fingerprint import cells as cells_module
+from fingerpost.fingerprint import codebook as codebook_module
 from fingerpost.fingerprint.codebook import make_central_codebook, make_codebook
 from fingerpost.template import SCALE, Template, parse_template
 
@@ -168,7 +169,8 @@ def test_central_prototypes_lie_closer_to_what_is_around_them_than_drawn_ones(bi
     assert len(replace(PLAIN, cell_bits=bits, codebook=central).prototypes()) == 1 << bits
 
 
-def test_fingerprints_without_any_middle_are_given_up_on_after_some_rounds() -> None:
+def test_fingerprints_without_any_middle_are_given_up_on_after_some_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codebook_module, "CENTRAL_ROUNDS", 2)
     anywhere = np.random.default_rng(0).integers(0, 256, (500, PLAIN.fingerprint_bits // 8), dtype=np.uint8)
     codebook = make_central_codebook(anywhere, PLAIN, bits=3)
     assert len(replace(PLAIN, cell_bits=3, codebook=codebook).prototypes()) == 8
