@@ -118,14 +118,14 @@ class TwoStores(RuleBasedStateMachine):
 
     @rule()
     def start_a_scan(self) -> None:
-        self.started.append((self.live_ids(), self.lmdb.scan()))
+        self.started.append((self.live_ids(), self.live_ids(), self.lmdb.scan()))
 
     @rule()
     def finish_the_scans(self) -> None:
-        for ids, scan in self.started:
+        for ids, stayed, scan in self.started:
             scanned = [row.tobytes() for block in scan for row in packet_ids(block)]
             assert len(set(scanned)) == len(scanned)
-            assert ids & self.live_ids() <= set(scanned) <= ids
+            assert stayed <= set(scanned) <= ids
         self.started.clear()
 
     def live_ids(self) -> set[bytes]:
@@ -133,6 +133,10 @@ class TwoStores(RuleBasedStateMachine):
 
     def memory_packets(self) -> dict[bytes, bytes]:
         return self.disk.packets
+
+    @invariant()
+    def what_was_dropped_and_came_back_is_promised_by_no_scan_from_before(self) -> None:
+        self.started = [(ids, stayed & self.live_ids(), scan) for ids, stayed, scan in self.started]
 
     @invariant()
     def both_hold_the_same(self) -> None:
