@@ -197,3 +197,10 @@ def test_a_signer_signs_only_what_names_it() -> None:
 def test_a_body_is_the_head_of_its_packet() -> None:
     assert PACKET_DTYPE.itemsize == 512
     assert encode(sign_batch([packet()], SIGNER)[0])[:BODY_SIZE_BYTES] == packet().body()
+
+
+def test_of_part_of_a_batch_whose_paths_all_deny_their_neighbours_nothing_is_verified() -> None:
+    packets = sign_bodies(bodies_of(256), SIGNER)[:100].copy()
+    assert verify_packets(packets).all()
+    packets["path"].view(np.uint8).reshape(len(packets), -1)[:, 0] ^= 1  # what each says of the packet beside it
+    assert not verify_packets(packets).any()
