@@ -44,7 +44,7 @@ def plots_of(report: Mapping[str, Any]) -> dict[str, str]:
         "liars": (lambda axes: _liars(axes, modes["byzantine"]), "Accuracy by share of liars", 3.6),
         "scaling": (lambda axes: _scaling(axes, report["scaling"]), "Log-loss by number of nodes that tell", 3.2),
     }
-    return {name: _figure(draw, title, height=height) for name, (draw, title, height) in figures.items()} | {
+    return {name: figure_of(draw, title, height=height) for name, (draw, title, height) in figures.items()} | {
         "graph": _graph(report["scaling"]["agreement_graph"])
     }
 
@@ -60,7 +60,8 @@ def _graph(found: Mapping[str, Any]) -> str:
     return f"<figure>{image}<figcaption>{escape(title)}</figcaption></figure>"
 
 
-def _figure(draw: Callable[[Any], None], title: str, *, height: float) -> str:
+def figure_of(draw: Callable[[Any], None], title: str, *, height: float) -> str:
+    """Return what ``draw`` puts on its axes as an SVG whose text takes the colour of the page, with a caption."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
