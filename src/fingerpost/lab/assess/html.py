@@ -29,6 +29,7 @@ def html_of(report: Mapping[str, Any]) -> str:
         _arms(report["arms"]),
         _chosen(report["chosen"]),
         "<h2>Reconstruction</h2>",
+        plots["inversion"],
         verdict(_said_of_inversion(modes["inversion"])),
         _inversion(modes["inversion"]),
         "<p>This does not show attackers who know more of the table, nor updates of many records and many rounds, "
@@ -58,6 +59,8 @@ def html_of(report: Mapping[str, Any]) -> str:
         _scaling(report["scaling"]),
         plots["graph"],
         "<p>This does not show nodes that differ, nor more observations than the table has.</p>",
+        "<h2>Whom it takes</h2>",
+        *_coordinator(modes["coordinator"], plots.get("coordinator", "")),
         *([_actions(report["actions"])] if "actions" in report else []),
         *([_checklist(report["checklist"])] if "checklist" in report else []),
         "<h2>Not measured</h2>",
@@ -203,6 +206,40 @@ def _said_of_scaling(section: Mapping[str, Any]) -> str:
         "The root of the pairs grows like the nodes: a better fit by pairs says how fast the loss falls, not that "
         "pairs tell more than their records."
     )
+
+
+def _coordinator(section: Mapping[str, Any], plot: str) -> list[str]:
+    if "left_out" in section:
+        return [verdict(section["left_out"])]
+    flower = section["federated"]
+    went = "went on by itself" if flower["went_on_by_itself"] else "was started again from its checkpoint"
+    rows = [
+        (
+            "SuperLink (federated learning)",
+            f"{flower['next_round_seconds']:.1f} s to the next round; the run {went}",
+            f"the round that ran, of {flower['rounds']}",
+            f"{flower['survivors']} of {flower['nodes']} SuperNodes were still there",
+            flower["trusted"],
+        )
+    ]
+    rows += [
+        (
+            f"{crash['role']}, {crash['hospital']}",
+            f"{crash['answer_seconds']:.2f} s to the slowest answer of the others",
+            f"{crash['lost']} of {crash['acknowledged']} packets",
+            f"{crash['handled']}; back after {crash['restart_seconds']:.1f} s, with all packets after "
+            f"{crash['catch_up_seconds']:.1f} s",
+            crash["trusted"],
+        )
+        for crash in section["outcome_routing"]
+    ]
+    heads = ("who was killed", "how long until the next answer", "lost", "while it was away, and its return", "trusted")
+    return [
+        plot,
+        verdict(section["verdict"]),
+        table("Real processes, killed one at a time", heads, rows, words=True),
+        f"<p>This does not show: {escape(section['does_not_show'])}</p>",
+    ]
 
 
 def _newcomer(rows: Sequence[Mapping[str, Any]]) -> str:
