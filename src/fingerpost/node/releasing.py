@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fingerpost.errors import UsageError
 from fingerpost.node.events import Acknowledged, Event, Refreshed, Unacknowledged
 from fingerpost.node.joint import require_summable
@@ -82,7 +84,7 @@ class Releasing:
     async def _before(self, file: LedgerFile) -> int:
         self.releaser.publish_earlier(file, self.template, now=self.clock.now())
         if self.connection is not None:
-            await self.connection.meet()
+            await self.connection.meet(np.arange(1 << self.template.cell_bits, dtype=np.uint32))
         event = await self.event_of(self.engine.refresh(self.template.template_id, now=self.clock.now()))
         return event.peers if isinstance(event, Refreshed) else 0
 

@@ -302,7 +302,7 @@ class AsyncNode:
         report = None
         if recall.recalled:
             if self._connection is not None:
-                await self._connection.meet()
+                await self._connection.meet(recall.withdrawals["cell"])
             number = self._engine.put_out(self._template.template_id, recall.withdrawals, now=self._clock.now())
             self._book.done(recall)
             report = await self._report_of(number)
@@ -399,12 +399,12 @@ class AsyncNode:
         )
         ids: list[str] = [""] * len(observations)
         size_bytes, reports = 0, []
-        if self._connection is not None:
-            await self._connection.meet()
         for start in range(0, len(observations), EMIT_ROWS_AT_ONCE):
             chunk = observations.part(slice(start, start + EMIT_ROWS_AT_ONCE))
             template_id, now = self._template.template_id, self._clock.now()
             packets, rows = self._engine.build(template_id, chunk, now=now)
+            if self._connection is not None:
+                await self._connection.meet(packets["cell"])
             if chunk.subjects is not None:
                 self._book.note(chunk.subjects[rows], packets)
             number = self._engine.put_out(template_id, packets, now=now)
@@ -440,7 +440,7 @@ class AsyncNode:
         if mode == "sync" or self._connection is None:
             await self._refresh()
             return asking.gathering_of("sync", None), ()
-        await self._connection.meet()
+        await self._connection.meet(np.array(where.cells, np.uint32))
         template_id, now = self._template.template_id, self._clock.now()
         if mode == "cells":
             number = self._engine.fetch_cells(template_id, where.cells, now=now)
