@@ -202,7 +202,7 @@ class Fetching:
 
         self._requests.ask(
             visit.peer,
-            lambda number: Get(number=number, packet_ids=b"".join(wanted)),
+            lambda number: Get(number=number, packet_ids=b"".join(wanted), padded=True),
             expects=Packets,
             answered=answered,
             failed=failed,
@@ -359,7 +359,7 @@ class Fetching:
 
         self._requests.ask(
             visit.peer,
-            lambda number: Get(number=number, packet_ids=b"".join(unread)),
+            lambda number: Get(number=number, packet_ids=b"".join(unread), padded=True),
             expects=Packets,
             answered=answered,
             failed=_nothing,

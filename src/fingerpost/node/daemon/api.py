@@ -223,6 +223,7 @@ class ControlApi:
                         mode=as_mode(message.mode),
                         cells=message.cells,
                         tells_situation=message.tells_situation,
+                        subject=message.subject or None,
                     )
                 ]
         for answer in answers:

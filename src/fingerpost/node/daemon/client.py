@@ -28,6 +28,7 @@ from fingerpost.node.emission import observation
 from fingerpost.node.reports import Confirmation, Emission
 from fingerpost.node.subject_book import Forgotten
 from fingerpost.packet import PACKET_DTYPE
+from fingerpost.privacy.subjects import subject_text
 from fingerpost.synthesis.answer_reading import read_answer
 from fingerpost.synthesis.receipt import Receipt
 from fingerpost.template import RowProblem, Template
@@ -164,6 +165,7 @@ class RemoteNode:
         mode: Mode | None = None,
         cells: int = PROBES_DEFAULT,
         tells_situation: bool = False,
+        subject: object = None,
     ) -> Answer:
         """Return what happened elsewhere in situations like this one."""
         question = {
@@ -173,6 +175,7 @@ class RemoteNode:
             "mode": mode,
             "cells": cells,
             "tells_situation": tells_situation,
+            "subject": subject_text(subject) or "",
         }
         return read_answer(self._client.post("/v1/ask", question)["answers"][0])
 

@@ -49,13 +49,17 @@ class AskOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Ask(AskOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One situation, with the conditions that packets must state and the mode of asking, or many as rows."""
+    """One situation, with the conditions that packets must state and the mode of asking, or many as rows.
+
+    ``subject`` is whom the situation is about, as a subject column would name it; empty where nobody said.
+    """
 
     situation: dict[str, Any] | None = None
     conditions: dict[str, Any] = {}
     mode: str | None = None
     cells: int = PROBES_DEFAULT
     tells_situation: bool = False
+    subject: str = ""
     rows: list[dict[str, Any]] | None = None
 
 
