@@ -168,8 +168,8 @@ def ask(
         elif audit:
             answers = node.audit()
         else:
-            how: Any = {"cells": cells, "tells_situation": tells_situation, "subject": subject}
-            answers = [node.ask(situation, conditions=where, mode=mode and mode.literal, **how)]
+            how: Any = {"mode": mode and mode.literal, "cells": cells, "tells_situation": tells_situation}
+            answers = [node.ask(situation, conditions=where, subject=subject, **how)]
         if receipt is not None:
             _save_receipt(node, answers[0], receipt)
     if json:
