@@ -16,9 +16,15 @@ GROUP_MEMBERS_MIN = 5
 @contextlib.contextmanager
 def small_regions() -> Iterator[None]:
     """Let regions divide early for as long as the context lasts."""
-    bounds = {"REGION_RECORDS_SPLIT": 14, "SIGNPOSTS": 12, "MERGE_MEMBERS": 2, "EVIDENCE_MIN": 1}
-    with (
-        patch.multiple(regions, GROUP_MEMBERS_MIN=GROUP_MEMBERS_MIN, **bounds),
-        patch.object(finding, "GROUP_MEMBERS_MIN", GROUP_MEMBERS_MIN),
-    ):
+    bounds = {
+        "REGION_RECORDS_SPLIT": 14,
+        "SIGNPOSTS": 12,
+        "MERGE_MEMBERS": 2,
+        "EVIDENCE_MIN": 1,
+        "GROUP_MEMBERS_MIN": GROUP_MEMBERS_MIN,
+    }
+    with contextlib.ExitStack() as stack:
+        for name, value in bounds.items():
+            stack.enter_context(patch.object(regions, name, value))
+        stack.enter_context(patch.object(finding, "GROUP_MEMBERS_MIN", GROUP_MEMBERS_MIN))
         yield
