@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from fingerpost.carrier.base import Address
 from fingerpost.elections import explain
-from fingerpost.errors import NetworkError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
@@ -220,14 +219,15 @@ class AsyncNode:
         mode: Mode | None = None,
         cells: int = PROBES_DEFAULT,
         tells_situation: bool = False,
+        subject: object = None,
     ) -> Answer:
         """Return what happened elsewhere in situations like this one; fields left out count as missing.
 
         ``mode`` says what leaves this node: ``sync`` nothing about the situation (holders are asked for what is new,
         and the answer comes from the packets kept here), ``cells`` in which cells its like may lie (``cells`` of them),
         ``direct`` its fingerprint, which for personal data needs ``tells_situation``. A node that follows its template
-        asks ``sync`` unless told otherwise, any other ``cells``. When no holder answers, the answer comes from what is
-        known here.
+        asks ``sync`` unless told otherwise, any other ``cells``. What is asked about one ``subject`` on one day looks
+        into the same cells. When no holder answers, the answer comes from what is known here.
         """
         chosen: Mode = asking.as_mode(mode) or ("sync" if self._follow else "cells")
         asking.require_follow(chosen, follows=self._follow)
@@ -235,6 +235,9 @@ class AsyncNode:
         if chosen == "direct":
             asking.require_direct_allowed(self._template, tells_situation=tells_situation)
         where = asking.locate(self._engine, self._template, situation, cells=cells)
+        if subject is not None and chosen != "sync":
+            told = self._book.cells_told(subject, self._template, where.cells, day=day_of(self._clock.now()))
+            where = replace(where, cells=told)
         gathering, nearest = await self._gather(chosen, where)
         answer = asking.answer(
             self._engine,
@@ -366,11 +369,7 @@ class AsyncNode:
         """
         before = self._awaited.arrived
         if not await self._refresh():
-            raise NetworkError(
-                "peer-silent",
-                f"none of the holders answered within {ANSWER_SECONDS_MAX:.0f} s",
-                hint="what is here is answered from meanwhile; try again when they are back",
-            )
+            raise asking.holders_silent(ANSWER_SECONDS_MAX)
         return self._awaited.arrived - before
 
     async def close(self) -> None:
