@@ -6,8 +6,8 @@
                                                   the public third (in distribution: it flatters), ``uniform``
                                                   situations over the template's ranges (no data, but a codebook);
                                                   32 cells each, and 64 around ``central64``
-``dp_aggregate_{set}_accuracy_histograms``         both again without cells: a count for each half of a field's range and
-                                                  outcome, and naive Bayes (no data either; packets do not hold it)
+``dp_aggregate_{set}_accuracy_histograms``         both again without cells: a count for each half of a field's range
+                                                  and outcome, and naive Bayes (no data; packets do not hold it)
 ``dp_aggregate_{set}_accuracy_exact_{codebook}``  without any noise: what counting by cell costs
 ``secure_sum_cost_bytes``                         what one of six nodes sends for one sum
 """

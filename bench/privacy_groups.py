@@ -3,14 +3,15 @@
 ``k_anonymous_{set}_accuracy``      share of records that nobody emitted whose outcome is the answer's first
 ``k_anonymous_{set}_member_naming`` an attacker knows the situation and outcome of everybody, and names the likeliest
                                     member for each packet: how often it is the member that he is asked for (<= 1/10)
-``k_anonymous_{set}_member_mia_auc`` the same attacker says who is in any packet at all, by the nearest packet that tells
+``k_anonymous_{set}_member_mia_auc``
+                                    the same attacker says who is in any packet at all, by the nearest packet that tells
                                     of the record's outcome, less how near public records are (half is guessing)
 ``k_anonymous_{set}_unanimous``     share of groups of a single outcome: whoever is known to be in one has that outcome
 ``k_anonymous_{set}_accuracy_exact`` accuracy without merging small cells: what merging costs
 ``control_member_naming_{set}``     the naming attack on a fingerprint of each record (open): it has to succeed
 ``control_member_mia_{set}``        likewise
 
-``k_anonymous_{set}_naming`` and ``_mia_auc`` without ``member`` are those of ``bench.privacy_attacks``, by its attackers.
+Names without ``member`` are those of ``bench.privacy_attacks``, by its attackers.
 """
 
 from __future__ import annotations
