@@ -94,7 +94,7 @@ JsonOption = Annotated[
         "rules": "what was fixed before anything was scored",
         "notes": "what was repaired, dropped or drawn",
         "arms": "by name: accuracy, auc, log_loss, worst_node_accuracy, bytes, seconds, intervals",
-        "failure_modes": "non_iid, communication, byzantine, and what was not measured",
+        "failure_modes": "inversion, non_iid, communication, byzantine, coordinator, and what was not measured",
         "scaling": "error and bytes of outcome routing for more and more nodes, with fitted laws; who agrees with whom",
         "actions": "with --action: estimates by action, raw shares, and whether they can be compared",
         "dimensions": "the summary: outcome routing beside federated learning",
@@ -237,7 +237,8 @@ def _tell(document: "Mapping[str, Any]", out: Output) -> None:
         out.line(f"  {document['checklist']['sentence']}")
     if "actions" in document and document["actions"]["overlap_warning"]:
         out.warning("actions were taken in different situations: their outcomes are associations, not effects")
-    out.title("Not measured")
+    if document["failure_modes"]["not_measured"]:
+        out.title("Not measured")
     for text in document["failure_modes"]["not_measured"].values():
         out.line(f"  {text}")
 

@@ -29,7 +29,7 @@ from fingerpost.node.holdings import Holdings, Taken, arrival
 from fingerpost.node.knowledge import Knowledge, Panel
 from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
-from fingerpost.node.placement import Placement
+from fingerpost.node.placement import Candidates, Placement
 from fingerpost.node.replication import Replication
 from fingerpost.node.requests import REQUEST_SECONDS_MAX, Outgoing, Requests
 from fingerpost.node.roster import Roster
@@ -102,13 +102,8 @@ class Engine:
         self._assemble()
 
     def _assemble(self) -> None:
-        me, store, peers, placement, requests = (
-            self.public_key,
-            self._store,
-            self._peers,
-            self._placement,
-            self._requests,
-        )
+        me, store, peers = self.public_key, self._store, self._peers
+        placement, requests = self._placement, self._requests
         self._outbox = Outbox(
             store=store,
             peers=peers,
@@ -223,8 +218,11 @@ class Engine:
         """Return how many emissions, by group, wait for a holder."""
         return len(self._outbox)
 
-    def know(self, holders: Iterable[Holder], *, now: float) -> None:
-        """Take in the holders that a directory names now, in place of those that it named before."""
+    def know(
+        self, holders: Iterable[Holder], *, candidates: Mapping[bytes, Candidates] | None = None, now: float
+    ) -> None:
+        """Take in whom a directory names now, in place of those of before; for ``candidates`` see ``Placement``."""
+        self._placement.narrow(candidates)
         others = [holder for holder in holders if holder.public_key != self.public_key]
         self._came(self._peers.know(others), now)
 

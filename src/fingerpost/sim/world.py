@@ -224,6 +224,7 @@ class World:
             problems = self._problems()
             if not problems and not asked and self._is_calm():
                 asked = True
+                self.workload.hand_in_old_copies(self.stations)
                 for station in self.stations:
                     if station.is_running:
                         self.workload.ask(station)

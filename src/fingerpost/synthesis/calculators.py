@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from fingerpost.errors import UsageError
+from fingerpost.synthesis import outcomes
 from fingerpost.synthesis.intervals import CORRELATION_USUAL
 from fingerpost.synthesis.kernel import feature_distances, packet_weights
 
@@ -36,7 +37,7 @@ CALCULATORS_GROUP = "fingerpost.calculators"
 ALONE = "alone"  # the calculator that asks nobody
 ALONE_RECORDS_MIN = 20  # of its own: below, left-out packets cannot say how sure it may be (their 5 % quantile)
 OWN_RECORDS_MIN = 5  # fewer cannot rule out a coin toss at 95 %, however unanimous: see ``_abstention``
-ABSENCE_CHANCE = 0.05  # of a level not being among own outcomes although it is as usual here as elsewhere
+EVEN_SHARE_MIN = 0.75  # of all records have to be left when nodes' levels are made alike, for nodes to be alike
 CONTROLS_MAX = 128
 CONTROLS_WORTH = 32.0  # records of the asker's own that others' packets are worth: few own ones never vote alone
 JUDGED_MAX = 256  # packets that calculators are compared on before any answer was confirmed
@@ -106,25 +107,38 @@ class Pool:
 
     @cached_property
     def stands_alone(self) -> bool:
-        """Whether the asker's own packets are enough to say how sure they may be, before any answer was confirmed."""
+        """Whether the asker has many packets, of all usual outcomes: some say how sure the others may be."""
+        return self.own_judges and self.has_many
+
+    @cached_property
+    def has_many(self) -> bool:
+        """Whether the asker has records enough that left-out ones say how sure it may be."""
         return float(self.evidence.records[self.own].sum()) >= ALONE_RECORDS_MIN
 
     @cached_property
     def own_judges(self) -> bool:
         """Whether the asker's own outcomes may say what is special about it, before any answer was confirmed.
 
-        Not where they lack a level that as many of the others' records would have shown with 95 %: nothing among them
-        tells that level from the rest, so the asker counts as a newcomer. Confirmed answers decide later on.
+        Not where they lack a usual level, or have so little of one that hardly any records are left once all levels
+        are as usual among them as in the pool (``outcomes.records_left``): then the asker counts as a newcomer.
+        Confirmed answers decide later on.
         """
         if not self.has_own or not self.evidence.levels:
             return self.has_own
-        records = self.weights[:, None] * self.targets
-        others = records[~self.own].sum(axis=0)
-        own = records[self.own].sum(axis=0)
-        if not others.sum():
+        return bool(outcomes.records_left(self._own_held, self._records.sum(axis=0))[0] >= OWN_RECORDS_MIN)
+
+    @cached_property
+    def nodes_judge(self) -> bool:
+        """Whether packets of a newcomer's pool are left out together with their nodes.
+
+        Not where nodes differ much in which levels they have: a pool without a node then lacks a level, not a node's
+        peculiarities.
+        """
+        if self.own_judges:
+            return False
+        if not self.evidence.levels:
             return True
-        missed = (1 - others / others.sum()) ** float(self.evidence.records[self.own].sum())
-        return not bool(((own <= 0) & (missed < ABSENCE_CHANCE)).any())
+        return bool(self._left.sum() >= EVEN_SHARE_MIN * self._held.sum())
 
     @cached_property
     def judged(self) -> NDArray[np.int64]:
@@ -135,17 +149,60 @@ class Pool:
         return np.sort(np.concatenate([own, self.sample(np.flatnonzero(~self.own).astype(np.int64), CONTROLS_MAX)]))
 
     @cached_property
-    def judged_worth(self) -> NDArray[np.float64]:
-        """Return how many records of the asker's own each judged row is worth (j,).
+    def judged_worths(self) -> NDArray[np.float64]:
+        """Return how many records of the asker's own each judged row is worth (k, j), in one or two ways.
 
         The asker's count one each; those of others ``CONTROLS_WORTH`` in all beside them. Where there are no own ones,
-        they are worth no more than 1 / rho records a node, as in every interval here.
+        they are worth no more than 1 / rho records a node, as in every interval here. For levels the second way counts
+        a node's records as if it had seen each level as often as the pool has (``outcomes``). A calculation has proven
+        better only where it is so both ways.
         """
         own = self.own[self.judged]
         if self.own_judges:
-            return np.where(own, 1.0, min(1.0, CONTROLS_WORTH / max(int((~own).sum()), 1)))
-        nodes = len(np.unique(self.evidence.node_index[self.judged]))
-        return np.full(len(own), min(1.0, nodes / CORRELATION_USUAL / len(own)))
+            plain = np.where(own, 1.0, min(1.0, CONTROLS_WORTH / max(int((~own).sum()), 1)))
+            if not self.evidence.levels:
+                return plain[None, :]
+            even = plain.copy()
+            even[own] = outcomes.worth(self._importance(self.judged[own], self._own_held))
+            return np.stack([plain, even])
+        index = self.evidence.node_index[self.judged]
+        plain = np.full(len(own), self.share_of_worth(self.judged))
+        if not self.evidence.levels or not self.nodes_judge:
+            return plain[None, :]
+        fit = (self._left >= OWN_RECORDS_MIN)[index]
+        even = outcomes.worth(self._importance(self.judged, self._held[index]) * fit)
+        most = len(np.unique(index[fit])) / CORRELATION_USUAL
+        return np.stack([plain, even * min(1.0, most / max(float(even.sum()), 1e-9))])
+
+    def share_of_worth(self, rows: NDArray[np.int64]) -> float:
+        """Return what each of some rows of several nodes is worth: in all no more than 1 / rho records a node."""
+        nodes = len(np.unique(self.evidence.node_index[rows]))
+        return min(1.0, nodes / CORRELATION_USUAL / max(len(rows), 1))
+
+    @cached_property
+    def _own_held(self) -> NDArray[np.float64]:
+        """Return how many records of each level the asker has (1, L)."""
+        return np.asarray(self._records[self.own].sum(axis=0)[None, :], np.float64)
+
+    @cached_property
+    def _records(self) -> NDArray[np.float64]:
+        """Return how many records of each level a packet stands for (n, L)."""
+        return self.weights[:, None] * self.targets
+
+    @cached_property
+    def _held(self) -> NDArray[np.float64]:
+        """Return how many records of each level each node has (V, L)."""
+        index, count = self.evidence.node_index, len(self.evidence.node_ids)
+        return np.stack([np.bincount(index, column, minlength=count) for column in self._records.T], axis=1)
+
+    @cached_property
+    def _left(self) -> NDArray[np.float64]:
+        """Return how many records of each node (V,) stand for the pool."""
+        return outcomes.records_left(self._held, self._held.sum(axis=0))
+
+    def _importance(self, rows: NDArray[np.int64], held: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what makes records of rows (k,) of nodes that have ``held`` (k or 1, L) representative of the pool."""
+        return np.asarray((self.targets[rows] * outcomes.importance(held, self._records.sum(axis=0))).sum(axis=1))
 
     def sample(self, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         """Return ``count`` of some rows, or all, as content alone picks them."""

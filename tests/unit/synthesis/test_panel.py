@@ -86,7 +86,8 @@ def test_alone_says_what_own_packets_say_and_sleeps_where_they_say_nothing() -> 
     mine = worlds.observe(template, corner, worlds.level_of(corner), node=9)
     packets = np.concatenate([worlds.pool(template), mine])
     points = np.array([[0.8, 0.0, 0.0], [-0.9, -0.5, 0.0]])
-    answers = synthesizer(template, packets).ask_many(worlds.queries(template, points), weighing=weighing(node=9))
+    confirmed = replace(weighing(node=9), confirmations=1)  # before that, not by outcomes of one corner
+    answers = synthesizer(template, packets).ask_many(worlds.queries(template, points), weighing=confirmed)
     home, away = (said(answer)[ALONE] for answer in answers)
     assert (home.awake, away.awake) == (True, False)
     assert (away.weight, away.probabilities, away.standing) == (0.0, (), pytest.approx(1 / len(NAMES)))

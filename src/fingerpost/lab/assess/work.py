@@ -16,6 +16,7 @@ from fingerpost.lab.assess.growth import largest_sites, newcomer, scaled
 from fingerpost.lab.assess.malformed import malformed
 from fingerpost.lab.assess.partitions import IID
 from fingerpost.lab.assess.routing import level_codes
+from fingerpost.lab.coordinator.experiment import measure_coordinator
 from fingerpost.lab.federated.clients import Plan, Settings
 from fingerpost.lab.federated.network import Network, Training
 from fingerpost.lab.federated.tuning import tuned
@@ -67,6 +68,8 @@ def work(splits: Splits, task: Task) -> Result:
             return _newcomer(splits, place, own, arm)
         case "inversion", []:
             return _inverted(splits)
+        case "coordinator", []:
+            return _crashed(splits)
         case "actions", []:
             return compared(splits.setting(splits.main, 0))
     raise UsageError("lab-task", f"no part of an assessment is called {kind!r}")
@@ -136,6 +139,13 @@ def _newcomer(splits: Splits, place: int, own: int, arm: str) -> Result:
         "accuracy": accuracy(said.argmax(axis=1), truth),
         "log_loss": log_loss(said, truth),
     }
+
+
+def _crashed(splits: Splits) -> Result:
+    """Kill who is in the middle on either side. Raises ``FingerpostError`` or ``OSError`` where that cannot be run."""
+    sizes = splits.request.sizes
+    found = measure_coordinator(rounds=sizes.coordinator_rounds, watch_seconds=sizes.coordinator_watch_seconds)
+    return found.to_document()
 
 
 def _inverted(splits: Splits) -> Result:
