@@ -16,8 +16,8 @@ from fingerpost.elections.hiring import Hiring, election_of
 from fingerpost.errors import StoreFullError
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import NodeId
-from fingerpost.node.admission import Refusal, judge_contents
 from fingerpost.node.kept_evidence import keep_evidence, kept_evidence
+from fingerpost.node.opened import OpenedPackets
 from fingerpost.packet import PACKET_DTYPE, packet_ids, sealed_rows
 from fingerpost.privacy.seal import KeyRing, Opened, Seals
 from fingerpost.store.base import PacketStore
@@ -70,6 +70,7 @@ class Knowledge:
         self._template = template
         self._released = released
         self._seals = Seals(None)
+        self._opened = OpenedPackets(self._seals, template)
         self._neighbours_of: NeighboursOf = Scan
         self._fingerprinter: Fingerprinter | None = None
         self._evidence: tuple[tuple[int, int], Evidence] | None = None
@@ -102,19 +103,14 @@ class Knowledge:
         """Seal and open with these keys of the template's consortium from now on; without any when it is None."""
         if ring != self._seals.ring:
             self._seals = Seals(ring)
+            self._opened = OpenedPackets(self._seals, self._template)
             self._evidence = self._passing = self._hiring = None
             self._synthesizers.clear()
             self._panels.clear()
 
     def readable(self, packets: npt.NDArray[np.void]) -> Opened:
         """Return what packets say that can be read here: sealed ones with a key here, and contents that fit."""
-        opened = self._seals.open(packets)
-        sealed = sealed_rows(packets[opened.rows])
-        if not sealed.any():
-            return opened
-        fits = ~sealed
-        fits[sealed] = judge_contents(opened.packets[sealed], self._template) == Refusal.WELCOME
-        return Opened(packets=opened.packets[fits], rows=opened.rows[fits], secrets=opened.secrets[fits])
+        return self._opened.read(packets) if sealed_rows(packets).any() else self._seals.open(packets)
 
     def packets(self) -> npt.NDArray[np.void]:
         """Return the live packets."""
@@ -130,7 +126,8 @@ class Knowledge:
                 kept = kept_evidence(self._store, self._template.template_id)
             if kept is None:
                 parts = (self._told(self._of_answers(part, day)) for part in self._parts())
-                kept = Evidence.from_blocks(parts, self._template)
+                with self._opened.pruning():
+                    kept = Evidence.from_blocks(parts, self._template)
             self._evidence = state, kept
         return self._evidence[1]
 
