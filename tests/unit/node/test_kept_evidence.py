@@ -97,6 +97,14 @@ def test_packets_are_read_anew_once_they_have_changed(store, scans, change) -> N
     assert_same(again, Evidence.from_packets(expected, template()))
 
 
+def test_compacting_leaves_nothing_of_it_and_every_other_record(store) -> None:
+    kept_by(store)
+    store.put_record("derive", b"1", b"other")
+    store.compact(DAY)
+    assert list(store.records(EVIDENCE_TABLE)) == []
+    assert list(store.records("derive")) == [(b"1", b"other")]
+
+
 def test_what_is_kept_later_takes_the_place_of_what_was_kept_before(store, scans) -> None:
     kept_by(store)
     store.add(packets_of(OTHER, 40, seed=3), day=DAY)
