@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import ssl
 import threading
@@ -100,7 +99,6 @@ def test_a_connection_that_proves_nothing_gets_nothing_and_is_ended(open_carrier
 
 
 @on_both
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="the program openssl is not installed")
 @pytest.mark.parametrize("said", [b"", b"GET /cells HTTP/1.1\r\nHost: node\r\n\r\n"], ids=["silent", "asking"])
 def test_openssl_s_client_gets_nothing_and_the_node_serves_on(open_carrier: Open, said: bytes) -> None:
     async def main() -> None:
