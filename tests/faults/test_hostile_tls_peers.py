@@ -98,6 +98,36 @@ def test_a_connection_that_proves_nothing_gets_nothing_and_is_ended(open_carrier
     asyncio.run(main())
 
 
+@on_both
+@pytest.mark.parametrize("said", [b"", b"GET /cells HTTP/1.1\r\nHost: node\r\n\r\n"], ids=["silent", "asking"])
+def test_openssl_s_client_gets_nothing_and_the_node_serves_on(open_carrier: Open, said: bytes) -> None:
+    async def main() -> None:
+        async with a_node(open_carrier) as node:
+            where = "{}:{}".format(*split_endpoint(node.address.endpoint))
+            client = await asyncio.create_subprocess_exec(
+                *("openssl", "s_client", "-quiet", "-alpn", "h2", "-connect", where),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            assert client.stdin is not None
+            assert client.stdout is not None
+            assert client.stderr is not None
+            client.stdin.write(said)
+            async with asyncio.timeout(60):
+                heard = await client.stdout.read()  # to the end, which the node makes
+                about = await client.stderr.read()
+                await client.wait()
+            assert b"verify" in about, "it spoke TLS, and saw a certificate that nobody vouches for"
+            assert len(heard) < 256, "at most what HTTP/2 opens with, and why it ends"
+            assert OPTIONS.network_id.encode() not in heard
+            assert bytes(NODE.public_key) not in heard
+            if not said:
+                await counted(node, "hello-timeout")
+
+    asyncio.run(main())
+
+
 def test_a_crowd_of_silent_connections_makes_room_for_a_good_peer() -> None:
     async def main() -> None:
         async with a_node(open_grpc_carrier) as node:

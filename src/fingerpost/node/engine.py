@@ -29,7 +29,7 @@ from fingerpost.node.holdings import Holdings, Taken, arrival
 from fingerpost.node.knowledge import Knowledge, Panel
 from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
-from fingerpost.node.placement import Candidates, Placement
+from fingerpost.node.placement import Near, Placement
 from fingerpost.node.replication import Replication
 from fingerpost.node.requests import REQUEST_SECONDS_MAX, Outgoing, Requests
 from fingerpost.node.roster import Roster
@@ -127,7 +127,7 @@ class Engine:
             requests=requests,
             inventory=self._holdings.inventory,
             have_holds=self._have_holds,
-            let_go=self._let_go,
+            let_go=lambda template_id, ids, now: self._holdings.let_go(template_id, ids, now=now),
             settled=self._settle,
         )
         self._fetching = Fetching(
@@ -218,9 +218,7 @@ class Engine:
         """Return how many emissions, by group, wait for a holder."""
         return len(self._outbox)
 
-    def know(
-        self, holders: Iterable[Holder], *, candidates: Mapping[bytes, Candidates] | None = None, now: float
-    ) -> None:
+    def know(self, holders: Iterable[Holder], *, candidates: Near = None, now: float) -> None:
         """Take in whom a directory names now, in place of those of before; for ``candidates`` see ``Placement``."""
         self._placement.narrow(candidates)
         others = [holder for holder in holders if holder.public_key != self.public_key]
@@ -460,9 +458,6 @@ class Engine:
     ) -> None:
         taken = self._holdings.take_for_answers(frame, template_id, cells=cells, peer=peer, now=now)
         self._events.append(arrival(taken, peer))
-
-    def _let_go(self, template_id: bytes, ids: list[bytes], now: float) -> None:
-        self._holdings.let_go(template_id, ids, now=now)
 
     def _have_holds(self, have: Have, peer: PublicKey) -> bool:
         statement = have_statement(have.packet_ids, asker=self.public_key, at=have.at)

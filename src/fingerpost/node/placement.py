@@ -56,6 +56,9 @@ class Candidates:
     seen: frozenset[PublicKey]
 
 
+Near = Mapping[bytes, Candidates] | None  # by ``group_key``; None where everybody is a candidate for every group
+
+
 class Placement:
     """Which holders each group belongs to, as far as this node knows the others.
 
@@ -69,9 +72,9 @@ class Placement:
         self._version = self._members = -1
         self._ranked: dict[bytes, list[PublicKey]] = {}
         self._current: dict[bytes, tuple[PublicKey, ...]] = {}
-        self._candidates: Mapping[bytes, Candidates] | None = None
+        self._candidates: Near = None
 
-    def narrow(self, candidates: Mapping[bytes, Candidates] | None) -> None:
+    def narrow(self, candidates: Near) -> None:
         """Take in among whom groups are placed, by ``group_key``; nobody is known to hold any other group.
 
         With None everybody known is a candidate for every group, this node included.

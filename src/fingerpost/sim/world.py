@@ -78,12 +78,7 @@ class World:
         self._durability = DurabilityChecker(self.ledger, self.stations)
         self._soundness = SoundnessChecker(self.stations, self.template, members=self.members)
         self._limits = LimitsChecker()
-        self._liveness = LivenessChecker(
-            self.ledger,
-            self.stations,
-            self.template,
-            candidates=lambda group: self.directory.candidates(group, now=self.schedule.now),
-        )
+        self._liveness = LivenessChecker(self.ledger, self.stations, self.template, candidates=self._candidates)
         self.workload = Workload(
             self.schedule,
             self.trace,
@@ -271,6 +266,9 @@ class World:
             and self.schedule.now - last_at >= CALM_SECONDS
             and all(each.is_lost or (each.is_running and each.is_honest) for each in self.stations)
         )
+
+    def _candidates(self, group: int) -> frozenset[PublicKey] | None:
+        return self.directory.candidates(group, now=self.schedule.now)
 
     def _add_station(self, *, lie: Lie) -> Station:
         name = f"n{len(self.stations)}"

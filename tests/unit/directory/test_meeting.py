@@ -11,8 +11,6 @@ import pytest
 from fingerpost.directory import _opendht_meeting
 from fingerpost.directory._opendht_meeting import Meeting
 
-pytest.importorskip("opendht")
-
 
 class Greeted:
     """Stands for OpenDHT: notes who is greeted, and answers in the name of some."""
