@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2s
 
@@ -12,8 +13,10 @@ import numpy.typing as npt
 
 from fingerpost.elections.hire import Elector
 from fingerpost.elections.hiring import Hiring, election_of
+from fingerpost.errors import StoreFullError
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import NodeId
+from fingerpost.node.kept_evidence import keep_evidence, kept_evidence
 from fingerpost.node.opened import OpenedPackets
 from fingerpost.packet import PACKET_DTYPE, packet_ids, sealed_rows
 from fingerpost.privacy.seal import KeyRing, Opened, Seals
@@ -117,10 +120,29 @@ class Knowledge:
         """Return the live packets that may be answered from, as columns; built anew only when they may have changed."""
         state = self._store.generation, 0 if self._released is None else day
         if self._evidence is None or self._evidence[0] != state:
-            parts = (self._told(self._of_answers(part, day)) for part in self._parts())
-            with self._opened.pruning():
-                self._evidence = state, Evidence.from_blocks(parts, self._template)
+            is_first, kept = self._evidence is None, None
+            self._evidence = None  # what was known before makes room
+            if is_first and self._keeps_evidence:
+                kept = kept_evidence(self._store, self._template.template_id)
+            if kept is None:
+                parts = (self._told(self._of_answers(part, day)) for part in self._parts())
+                with self._opened.pruning():
+                    kept = Evidence.from_blocks(parts, self._template)
+            self._evidence = state, kept
         return self._evidence[1]
+
+    def keep(self) -> None:
+        """Keep the evidence of many packets, if it is still current, for the next process that starts on the store."""
+        if self._evidence is None or not self._keeps_evidence or len(self._evidence[1]) < KEPT_PACKETS_MIN:
+            return
+        if self._evidence[0][0] == self._store.generation:
+            with suppress(StoreFullError):  # then the next process reads the packets
+                keep_evidence(self._store, self._template.template_id, self._evidence[1])
+
+    @property
+    def _keeps_evidence(self) -> bool:
+        """Whether evidence follows from the live packets alone, and says nothing that they keep sealed."""
+        return self._released is None and self._seals.ring is None
 
     def synthesizer(self, *, conditions: Mapping[str, object], day: int) -> Synthesizer:
         """Return what answers from the live packets. Raises ``RecordError`` for conditions the template lacks."""
