@@ -67,10 +67,13 @@ salt = {salt}
 NODES = 6
 BITS = 1_024
 QUICK_CASES = tuple(case for case in updates.QUICK if case.control or case.attack == "idlg")
+LARGE_FROM = 32  # batches of so many records are attacked by ``bench.privacy_updates``
 SIZES = (
     replace(report.QUICK, records=2, cases=QUICK_CASES, draws=10)
     if is_quick()
-    else replace(report.FULL, records=8, draws=20)
+    else replace(
+        report.FULL, records=8, draws=20, cases=tuple(case for case in updates.FULL if case.batch < LARGE_FROM)
+    )
 )
 
 

@@ -254,3 +254,28 @@ def test_a_subject_asked_about_again_shows_holders_no_other_cells(
         asked.clear()
         holder.ask(first, subject="Ada")
         assert not asked, "a node that keeps the whole template tells nobody"
+
+
+def test_a_question_that_is_answered_at_home_says_the_same_whatever_the_situation(
+    network: MemoryNetwork, template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[tuple[str, dict[str, Any]]] = []
+    true_answer = Serving.answer
+
+    def note(serving: Serving, question: Question, **more: Any) -> Any:
+        words = {name: getattr(question, name) for name in question.__struct_fields__ if name != "number"}
+        heard.append((type(question).__name__, words))
+        return true_answer(serving, question, **more)
+
+    with Node(template, network=network) as holder, Node(template, network=network) as asker:
+        _tell(holder, 40)
+        asker.ask({"size": 3, "language": "c"})
+        monkeypatch.setattr(Serving, "answer", note)
+        said = []
+        for situation in ({"size": 3, "language": "c"}, {"size": 97, "language": "python"}):
+            heard.clear()
+            asker.ask(situation, mode="sync", subject="Ada")
+            assert {kind for kind, _ in heard} <= {"Compare", "Check"}, "an audit may fall into this time"
+            said.append({repr(words) for kind, words in heard if kind == "Compare"})
+        assert said[0]
+        assert said[0] == said[1]

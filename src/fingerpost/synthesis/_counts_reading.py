@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -17,8 +17,10 @@ from fingerpost.template import CategoryOutcomeField
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fingerpost.synthesis._counts_reports import ReportsEvidence
     from fingerpost.template import Template
 
+Columns = TypeVar("Columns", "CountsEvidence", "ReportsEvidence")
 CERTAIN = 255  # the confidence of counts that had noise added once
 
 
@@ -93,19 +95,21 @@ class CountsEvidence:
 
     def subset(self, rows: NDArray[np.bool_]) -> CountsEvidence:
         """Return the packets of ``rows``; nodes without a packet left are dropped."""
-        kept, node_index = np.unique(self.node_index[rows], return_inverse=True)
-        return CountsEvidence(
-            packet_ids=self.packet_ids[rows],
-            node_ids=self.node_ids[kept],
-            node_index=node_index.astype(np.int64).reshape(-1),
-            epochs=self.epochs[rows],
-            ttl_days=self.ttl_days[rows],
-            cells=self.cells[rows],
-            actions=self.actions[rows],
-            counts=self.counts[rows],
-            counted=self.counted[rows],
-            noises=self.noises[rows],
-        )
+        return subset_of(self, rows)
+
+
+def subset_of(evidence: Columns, rows: NDArray[np.bool_]) -> Columns:
+    """Return the packets of ``rows`` of evidence that is columns, one for each packet; unused nodes are dropped."""
+    of_any: Any = evidence
+    kept, node_index = np.unique(of_any.node_index[rows], return_inverse=True)
+    columns: dict[str, Any] = {
+        column.name: getattr(of_any, column.name)[rows]
+        for column in fields(of_any)
+        if column.name not in ("node_ids", "node_index")
+    }
+    columns |= {"node_ids": of_any.node_ids[kept], "node_index": node_index.astype(np.int64).reshape(-1)}
+    subset: Columns = replace(of_any, **columns)
+    return subset
 
 
 def level_count(template: Template) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from fingerpost.errors import UsageError
 from fingerpost.packet import Kind, OutcomeForm, PayloadLayout, Profile, has_layout, packet_ids, payloads
 from fingerpost.synthesis._counts_answers import NODES_SHOWN, NoisySynthesizer, Shown
-from fingerpost.synthesis._counts_reading import first_of_each, level_count
+from fingerpost.synthesis._counts_reading import first_of_each, level_count, subset_of
 from fingerpost.synthesis.answer import NodeShare, Notice
 from fingerpost.synthesis.counts import Table
 from fingerpost.synthesis.evidence import node_columns, order_of_bytes
@@ -87,15 +87,7 @@ class ReportsEvidence:
 
     def subset(self, rows: NDArray[np.bool_]) -> ReportsEvidence:
         """Return the packets of ``rows``; nodes without a packet left are dropped."""
-        kept, node_index = np.unique(self.node_index[rows], return_inverse=True)
-        return ReportsEvidence(
-            packet_ids=self.packet_ids[rows],
-            node_ids=self.node_ids[kept],
-            node_index=node_index.astype(np.int64).reshape(-1),
-            epochs=self.epochs[rows],
-            ttl_days=self.ttl_days[rows],
-            told=self.told[rows],
-        )
+        return subset_of(self, rows)
 
 
 class ReportsSynthesizer(NoisySynthesizer[ReportsEvidence]):
