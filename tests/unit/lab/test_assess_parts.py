@@ -143,6 +143,21 @@ def test_with_a_time_the_past_is_trained_on_and_the_future_asked_about(tmp_path:
     assert said.bytes == 0
 
 
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_no_change_knows_nothing_of_its_own_moment_nor_of_what_is_not_known_yet(horizon: int, tmp_path: Path) -> None:
+    file = tmp_path / "times.csv"
+    happened = ["no", "yes", "yes", "no", "yes"]  # two sites, each with two rows a day
+    lines = [f"{row % 7},{'pq'[row // 2 % 2]},{row // 4},{happened[row // 4 % 5]}" for row in range(80)]
+    file.write_text("\n".join(["a,site,day,happened", *lines]) + "\n", encoding="utf-8")
+    for node in ("site", None):
+        roles = Roles(outcome="happened", node=node, time="day", horizon=horizon)
+        table = read_assessed(file, roles, rows_max=1_000, seed=0)
+        days = np.arange(80) // 4
+        known = [-1 if day < horizon else table.codes[4 * (day - horizon)] for day in days]
+        assert table.previous is not None
+        assert table.previous.tolist() == known
+
+
 def test_actions_are_compared_and_the_warning_fires_where_the_situation_decided(tmp_path: Path) -> None:
     fair = compared(Splits(_request(tmp_path, rows=400)).setting("natural", 0))
     biased = compared(Splits(_request(tmp_path, rows=400, confounded=True)).setting("natural", 0))

@@ -17,8 +17,8 @@ RULES = (
     "Which profile and which federated arm the verdict compares is chosen by log-loss on a fifth of the training rows "
     "of the first split, held back client by client for arms, never on asked rows.",
     "Every federated arm is tuned by itself on a fifth of the training rows, which clients hold back: learning rates "
-    "0.03 to 1, no or 32 hidden units, its own settings, half to twice the rounds. Robust rules take FedAvg's plan. "
-    "Five local epochs a round, batches of 32.",
+    "0.03 to 1 (trees: 0.3 to 3), no or 32 hidden units, its own settings, half to twice the rounds (trees: a quarter "
+    "of those). Robust rules take FedAvg's plan. Five local epochs a round, batches of 32.",
     "Central and local models have one fixed setting each: logistic regression C=0.3; RBF-SVM C=1; forest of 100 "
     "trees, leaves of 3; boosting of 100 trees with 15 leaves.",
     "At natural nodes each row is asked where it belongs; under other partitions it turns up at a random node. At most "

@@ -40,6 +40,7 @@ WITHOUT_COORDINATOR = (
     "What is lost when who is in the middle is killed was left out: it takes minutes of real processes, and does not "
     "depend on these rows. A full assessment measures it."
 )
+LEVELS_OF_TREES_MAX = 20  # FedXgbBagging trains a model for each
 NEEDS = {"dp-sgd": ("dp_accounting", "privacy"), "xgb-bagging": ("xgboost", "lab")}  # arm: library, extra
 
 __all__ = ["Request", "assess"]
@@ -72,6 +73,7 @@ def arms_of(splits: Splits) -> tuple[str, ...]:
     wanted = tuple(ARMS) if splits.request.sizes.every_arm else QUICK_ARMS
     left = {"no_change"} if table.previous is None else set()
     left |= {"open"} if table.personal else set()
+    left |= {"xgb-bagging"} if len(table.levels) > LEVELS_OF_TREES_MAX else set()
     return tuple(arm for arm in wanted if arm not in left and not _lacks(arm))
 
 
@@ -97,6 +99,8 @@ def _not_measured(request: Request, crashed: Result) -> dict[str, str]:
         for arm in wanted
         if _lacks(arm)
     }
+    if "xgb-bagging" in wanted and len(request.table.levels) > LEVELS_OF_TREES_MAX:
+        lacking["xgb-bagging"] = f"xgb-bagging was left out: trees for each of {len(request.table.levels)} levels"
     return lacking | ({"coordinator": crashed["left_out"]} if "left_out" in crashed else {})
 
 

@@ -19,6 +19,7 @@ from fingerpost.lab.assess.routing import level_codes
 from fingerpost.lab.coordinator.experiment import measure_coordinator
 from fingerpost.lab.federated.clients import Plan, Settings
 from fingerpost.lab.federated.network import Network, Training
+from fingerpost.lab.federated.trees import ARM as TREES
 from fingerpost.lab.federated.tuning import tuned
 from fingerpost.lab.leakage.report import QUICK, inversion
 from fingerpost.lab.leakage.updates import Case
@@ -83,7 +84,7 @@ def _said(setting: Setting, arm: str) -> Result:
 def _tuned(splits: Splits, arm: str) -> Result:
     """Return the plan at which an arm does best on rows that clients keep back in the first split."""
     setting = splits.setting(splits.main, 0)
-    hidden = [units for units in rules.HIDDEN if units or arm != "fedma"]
+    hidden = [units for units in rules.HIDDEN if units or arm != "fedma"][: 1 if arm == TREES else None]
     networks = [Network(inputs=setting.features.shape[1], hidden=units, levels=setting.levels) for units in hidden]
     plan = Plan(network=networks[0], rounds=splits.request.sizes.rounds, seed=splits.request.seed)
     found = tuned(arm, setting.shards(), plan, networks=networks)
