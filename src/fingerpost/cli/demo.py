@@ -1,6 +1,7 @@
 """``fingerpost demo``: four hospitals learn from each other's outcomes, on real patients."""
 
 import errno
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from fingerpost.packet import Profile
 
 STANDARD_OUTPUT = "-"
+# Read when numpy is imported, which is after this: five busy processes on one machine gain nothing from threads that
+# spin while they wait for each other.
+_THREADS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 class CarrierName(StrEnum):
@@ -121,6 +125,7 @@ def demo(
     costs. The data come with the package; your home is neither read nor written, and no process is left when the demo
     ends.
     """
+    os.environ.update({name: os.environ.get(name, value) for name, value in _THREADS.items()})
     from fingerpost.cli._demo_story import Story
     from fingerpost.lab.demo import Demo
 

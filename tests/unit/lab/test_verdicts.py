@@ -87,7 +87,7 @@ def test_arms_that_did_not_run_are_not_spoken_of() -> None:
 
 
 def test_bytes_are_given_for_a_packet_and_for_a_row() -> None:
-    assert "512 bytes as a packet and about 66 as a row" in sentences({})
+    assert "512 bytes in packets and about 66 as a row" in sentences({})
 
 
 def test_a_mean_over_newcomers_needs_every_newcomer() -> None:
