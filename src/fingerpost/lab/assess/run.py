@@ -17,13 +17,14 @@ from fingerpost.lab.assess.arms import (
     ROUTING,
     of_kind,
 )
-from fingerpost.lab.assess.communication import communication
+from fingerpost.lab.assess.communication import communication, rounds_to_try, to_equal_accuracy
 from fingerpost.lab.assess.partitions import IID
 from fingerpost.lab.assess.scoring import Record, bootstrap, scores_of
 from fingerpost.lab.assess.splits import Request, Splits
 from fingerpost.lab.assess.tasks import Kept, Runner
 from fingerpost.lab.assess.verdict import dimensions, recommendation
 from fingerpost.lab.assess.work import plan_of, work
+from fingerpost.lab.probabilities import accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,7 @@ def assess(
     arms = arms_of(bare)
     tunings = first.run(("tune", arm) for arm in of_kind(_as_keys(arms), FEDERATED_ARMS))
     splits = Splits(request, {str(arm): plan_of(bare, tuning) for (_, arm), tuning in tunings.items()})
-    tasks = _tasks(splits, arms)
+    tasks = [*_tasks(splits, arms), *_equal_tasks(splits, _best_federated(tunings))]
     found = dict(tunings) | {COORDINATOR: middle}
     found |= Runner(splits, work, workers=workers, kept=folder, progress=progress).run(tasks)
     return _report(splits, arms, found)
@@ -131,6 +132,23 @@ def _tasks(splits: Splits, arms: tuple[str, ...]) -> list[Task]:
     return tasks + ([("actions",)] if table.actions is not None else [])
 
 
+def _best_federated(found: Mapping[Task, Result]) -> str:
+    """Return the arm that clients' kept rows fit best."""
+    losses = {str(task[1]): float(result["log_loss"]) for task, result in found.items() if task[0] == "tune"}
+    return min(losses, key=losses.__getitem__)
+
+
+def _equal_tasks(splits: Splits, arm: str) -> list[Task]:
+    return [("equal", arm, rounds) for rounds in rounds_to_try(splits.plans[arm].rounds)]
+
+
+def _equal(splits: Splits, found: Mapping[Task, Result]) -> dict[str, Any]:
+    setting, ours = splits.setting(splits.main, 0), found["arm", splits.main, 0, ROUTING]
+    right = accuracy(ours["probabilities"].argmax(axis=1), setting.codes[setting.asked])
+    points = [result for task, result in found.items() if task[0] == "equal"]
+    return to_equal_accuracy(_best_federated(found), points, accuracy=right, moved=int(ours["bytes"]))
+
+
 def _as_keys(arms: tuple[str, ...]) -> dict[str, None]:
     return dict.fromkeys(arms)
 
@@ -165,7 +183,7 @@ def _report(splits: Splits, arms: tuple[str, ...], found: Mapping[Task, Result])
     report["failure_modes"] = {
         "inversion": found["inversion",],
         "non_iid": _non_iid(scored, found, arms),
-        "communication": communication(scored[main], setting, federated),
+        "communication": communication(scored[main], setting, federated) | {"equal_accuracy": _equal(splits, found)},
         "byzantine": _byzantine(found),
         "coordinator": found[COORDINATOR],
         "not_measured": _not_measured(request, found[COORDINATOR]),
@@ -197,7 +215,7 @@ def _chosen(arms: tuple[str, ...], found: Mapping[Task, Result]) -> dict[str, An
     losses |= {profile: float(found["choose", profile]["log_loss"]) for profile in HEADLINE_PROFILES}
     keys = ("hidden", "rate", "rounds", "settings", "tried")
     return {
-        "federated": min(federated, key=losses.__getitem__),
+        "federated": _best_federated(found),
         "profile": min(HEADLINE_PROFILES, key=losses.__getitem__),
         "validation_log_loss": losses,
         "tuned": {arm: {key: found["tune", arm][key] for key in keys} for arm in federated},
