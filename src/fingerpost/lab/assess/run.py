@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.util import find_spec
 from subprocess import SubprocessError
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,8 @@ from fingerpost.lab.assess.arms import (
     of_kind,
 )
 from fingerpost.lab.assess.communication import communication, rounds_to_try, to_equal_accuracy
-from fingerpost.lab.assess.partitions import IID
-from fingerpost.lab.assess.scoring import Record, bootstrap, scores_of
+from fingerpost.lab.assess.partitions import IID, OFFLINE
+from fingerpost.lab.assess.scoring import Record, Resampled, scores_of
 from fingerpost.lab.assess.splits import Request, Splits
 from fingerpost.lab.assess.tasks import Kept, Runner
 from fingerpost.lab.assess.verdict import dimensions, recommendation
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from fingerpost.lab.assess.rules import Sizes
     from fingerpost.lab.assess.tasks import Progress, Result, Task
 
 SCHEMA = "fingerpost-assess/2"
@@ -60,12 +60,25 @@ def assess(
     middle = crashed(request, first)
     bare = Splits(request)
     arms = arms_of(bare)
-    tunings = first.run(("tune", arm) for arm in of_kind(_as_keys(arms), FEDERATED_ARMS))
+    tuned: list[Task] = [("tune", arm) for arm in of_kind(_as_keys(arms), FEDERATED_ARMS)]
+    early = first.run([*tuned, *(task for task in _tasks(Splits(request), arms) if _needs_no_plan(task))])
+    tunings = {task: early[task] for task in tuned}
     splits = Splits(request, {str(arm): plan_of(bare, tuning) for (_, arm), tuning in tunings.items()})
     tasks = [*_tasks(splits, arms), *_equal_tasks(splits, _best_federated(tunings))]
-    found = dict(tunings) | {COORDINATOR: middle}
-    found |= Runner(splits, work, workers=workers, kept=folder, progress=progress).run(tasks)
-    return _report(splits, arms, found)
+    found = early | {COORDINATOR: middle}
+    late = [task for task in tasks if task not in found]
+    results = found | Runner(splits, work, workers=workers, kept=folder, progress=progress).run(late)
+    return _report(splits, arms, {task: results[task] for task in (*tuned, COORDINATOR, *tasks)})
+
+
+def _needs_no_plan(task: Task) -> bool:
+    """Whether a task does not use what federated arms are tuned to: it need not wait for that.
+
+    Who is heard where nodes are offline depends on the rounds of the tuned plan, the same for both sides.
+    """
+    if task[0] == "arm":
+        return task[1] != OFFLINE and task[3] not in FEDERATED_ARMS
+    return task[0] in ("inversion", "choose", "scale", "graph", "actions")
 
 
 def arms_of(splits: Splits) -> tuple[str, ...]:
@@ -112,14 +125,7 @@ def _tasks(splits: Splits, arms: tuple[str, ...]) -> list[Task]:
         ("arm", partition, turn, arm) for partition in splits.partitions for turn in range(sizes.seeds) for arm in arms
     ]
     tasks += [("choose", profile) for profile in HEADLINE_PROFILES]
-    attacked_arms = (byzantine.ELECTED, byzantine.PLAIN, byzantine.COUNTED, *byzantine.RULES_FL)
-    tasks += [
-        ("liars", share, attack, turn, arm)
-        for share in sizes.liar_shares
-        for attack in sizes.attacks
-        for turn in range(sizes.liar_seeds)
-        for arm in attacked_arms
-    ]
+    tasks += byzantine.tasks_of(sizes)
     spread = growth.spread_out(splits.base(0))
     tasks += [("scale", count) for count in growth.node_counts(spread.nodes)]
     tasks += [
@@ -184,7 +190,7 @@ def _report(splits: Splits, arms: tuple[str, ...], found: Mapping[Task, Result])
         "inversion": found["inversion",],
         "non_iid": _non_iid(scored, found, arms),
         "communication": communication(scored[main], setting, federated) | {"equal_accuracy": _equal(splits, found)},
-        "byzantine": _byzantine(found),
+        "byzantine": _byzantine(sizes, found),
         "coordinator": found[COORDINATOR],
         "not_measured": _not_measured(request, found[COORDINATOR]),
     }
@@ -244,14 +250,16 @@ def _records(splits: Splits, partition: str, arms: tuple[str, ...], found: Mappi
 
 def _scored(records: dict[str, Record], seed: int) -> dict[str, Any]:
     ours = records[ROUTING]
+    resampled = Resampled(ours.row, seed=seed)
     scored: dict[str, Any] = {}
     for arm, record in records.items():
-        intervals = {
-            "accuracy": _interval(record.right, record.row, seed),
-            "log_loss": _interval(record.surprise, record.row, seed),
-            "accuracy_minus_consortium": _interval(record.right - ours.right, record.row, seed),
-            "log_loss_minus_consortium": _interval(record.surprise - ours.surprise, record.row, seed),
+        figures = {
+            "accuracy": record.right,
+            "log_loss": record.surprise,
+            "accuracy_minus_consortium": record.right - ours.right,
+            "log_loss_minus_consortium": record.surprise - ours.surprise,
         }
+        intervals = {name: asdict(resampled.interval(values)) for name, values in figures.items()}
         scored[arm] = {
             **scores_of(record),
             "bytes": record.bytes,
@@ -259,11 +267,6 @@ def _scored(records: dict[str, Record], seed: int) -> dict[str, Any]:
             "intervals": intervals,
         }
     return scored
-
-
-def _interval(values: NDArray[np.float64], row: NDArray[np.int64], seed: int) -> dict[str, float]:
-    found = bootstrap(values, row, seed=seed)
-    return {"value": found.value, "low": found.low, "high": found.high}
 
 
 def _non_iid(scored: dict[str, dict[str, Any]], found: Mapping[Task, Result], arms: tuple[str, ...]) -> dict[str, Any]:
@@ -284,8 +287,8 @@ def _non_iid(scored: dict[str, dict[str, Any]], found: Mapping[Task, Result], ar
     }
 
 
-def _byzantine(found: Mapping[Task, Result]) -> dict[str, Any]:
-    rows = {task[1:]: result for task, result in found.items() if task[0] == "liars"}
+def _byzantine(sizes: Sizes, found: Mapping[Task, Result]) -> dict[str, Any]:
+    rows = byzantine.rows_of(sizes, found)
     return {
         "partition": IID,
         "anchors": "the asker's own training rows: they elect nodes, and are FLTrust's trusted rows",

@@ -11,7 +11,7 @@ from fingerpost.errors import UsageError
 from fingerpost.lab.assess import rules
 from fingerpost.lab.assess.actions import compared
 from fingerpost.lab.assess.arms import run_arm
-from fingerpost.lab.assess.byzantine import agreement_graph, attacked
+from fingerpost.lab.assess.byzantine import agreement_graph, attacked, unlied
 from fingerpost.lab.assess.growth import largest_sites, newcomer, scaled
 from fingerpost.lab.assess.malformed import malformed
 from fingerpost.lab.assess.partitions import IID
@@ -64,6 +64,8 @@ def work(splits: Splits, task: Task) -> Result:
             return _after(splits.setting(splits.main, 0), arm, rounds)
         case "liars", [float(share), str(attack), int(turn), str(arm)]:
             return attacked(splits.setting(IID, turn), arm, share=share, attack=attack)
+        case "oracle", [float(share), int(turn), str(arm)]:
+            return unlied(splits.setting(IID, turn), arm, share=share)
         case "scale", [int(count)]:
             return scaled(splits.setting(IID, 0), count, asked_max=splits.request.sizes.scaling_asked)
         case "newcomer", [int(place), int(own), str(arm)]:
