@@ -46,6 +46,7 @@ LEGEND = (
 ALONE_ARMS = (Arm.PACKETS, Arm.BEST_SINGLE, Arm.CENTRAL_LOGISTIC, Arm.CENTRAL_SVM, Arm.OTHERS_MAJORITY)
 WITH_OWN_ARMS = (Arm.PACKETS, Arm.OWN_PACKETS, Arm.OWN_LOGISTIC, Arm.CENTRAL_LOGISTIC, Arm.CENTRAL_SVM)
 PACKETS_SHOWN = 3
+NOISY = (Profile.DP_AGGREGATE, Profile.LOCAL_DP)
 RECORD_TOLD = "It has a fingerprint and a sketch of one patient's findings, and the outcome."
 TOLD = {
     Profile.OPEN: RECORD_TOLD,
@@ -147,10 +148,8 @@ class Story:
         else:
             self._out.line(f"  {headline(question.answer)}")
             for sentence in question.answer.explanation[1:]:
-                self._paragraph(sentence)
-        self._out.line()
-        names = ", ".join(f"{short_id(emission.node_id)} is {emission.hospital}" for emission in emissions)
-        self._paragraph(f"Node {names}. What turned out: {question.answer.outcome_name} {question.happened}.")
+                self._paragraph(_named(sentence, emissions))
+        self._paragraph(f"What turned out: {question.answer.outcome_name} {question.happened}.")
 
     def crash(self, crash: Crash, question: Question, last: Emission, back: Return) -> None:
         """Say what it cost that a hospital was killed, and how it came back."""
@@ -185,13 +184,17 @@ class Story:
                 _print_results(self._out, newcomer)
         self._out.line()
         self._out.facts(LEGEND)
-        drawn = f"{demonstration.repetitions} times, and figures are means" if demonstration.repetitions > 1 else "once"
         self._out.line()
-        self._paragraph(
-            f"The {OWN_ROWS} confirmed patients are drawn {drawn}; none of them is asked about. Where the disease is"
-            " much more or less common than elsewhere, who is at more risk than whom carries over, and how many are"
-            " diseased does not."
+        drawn = f"{demonstration.repetitions} times, and figures are means" if demonstration.repetitions > 1 else "once"
+        if demonstration.tells_records or demonstration.has_central:
+            told = f"The {OWN_ROWS} confirmed patients are drawn {drawn}; none of them is asked about."
+        else:
+            told = ""
+        careful = (
+            "Where the disease is much more or less common than elsewhere, who is at more risk than whom carries over,"
+            " and how many are diseased does not."
         )
+        self._paragraph(f"{told} {careful}".strip())
 
     def flipped(self, flipped: Flipped | None, *, profile: Profile) -> None:
         """Show what a hospital that lies does to answers, and what elections do about it."""
@@ -200,14 +203,14 @@ class Story:
         if flipped is None:
             self._act("A hospital that lies")
             self._paragraph(
-                f"Not shown under {profile_name(profile)}: elections compare what single patients' packets claim with"
-                " the asker's own outcomes, and here no packet tells of a single patient. Who lies is not found out."
+                f"Not shown under {profile_name(profile)}: elections measure others by what single patients' packets"
+                " claim, and here no packet tells of one patient and its outcome as they are."
             )
             return
         self._act(f"{flipped.liar} tells the opposite of what it saw")
         self._paragraph(
             f"All four start over, and {flipped.liar} turns every outcome round. {flipped.asker} asks about its"
-            f" patients, with no outcomes of its own, then with {flipped.own_rows} confirmed ones (+{flipped.own_rows})."
+            f" patients with no outcomes of its own, then with {flipped.own_rows} confirmed ones (+{flipped.own_rows})."
         )
         self._out.line()
         columns = [Column(title="")]
@@ -252,7 +255,7 @@ class Story:
         most = max(result.draws for result in results)
         drawn = f"{most} draws" if most > 1 else "one draw"
         self._paragraph(
-            f"Means over the four newcomers, each with no outcomes of its own. * ran in the nodes above; the others take"
+            "Means over the four newcomers, each with no outcomes of its own. * ran in the nodes above; the others take"
             f" the same path without processes, noise as the mean of {drawn}. A few hundred patients a hospital are few"
             " for counts with noise: the more there are, the less it costs."
         )
@@ -269,7 +272,12 @@ class Story:
         for note in report.notes:
             self._paragraph(f"Note: {note}.", bullet="- ")
         self._out.line()
-        self._paragraph(f"Took {report.seconds:.0f} seconds. Differences below 0.01 are noise at these numbers.")
+        noise = (
+            "Noise is drawn anew each time, so figures differ from run to run."
+            if report.template.profile in NOISY
+            else "Differences below 0.01 are noise at these numbers."
+        )
+        self._paragraph(f"Took {report.seconds:.0f} seconds. {noise}")
         if report.network.ended is not None:
             self._paragraph(_ended(report.network.ended))
 
@@ -288,33 +296,35 @@ class Story:
             (0, ALONE_ARMS, "no outcomes of its own:"),
             (OWN_ROWS, WITH_OWN_ARMS, f"{OWN_ROWS} patients confirmed:"),
         ):
-            rows.append([title, *([""] * (len(newcomers) + 4))])
+            found = []
             for arm in arms:
                 mean = _mean_of(newcomers, arm, own_rows)
                 if mean is None:
                     continue
                 each = [_score(newcomer.scores(arm, own_rows), "auc") for newcomer in newcomers]
-                size = np.mean([by[own_rows].bytes for by in (results_by_arm(one)[arm] for one in newcomers)])
-                rows.append(
-                    [f"  {ARM_TITLES[arm]}", *each, *(_score(mean, name) for name in SCORES), _kilo(float(size))]
-                )
+                means = [_score(mean, name) for name in SCORES]
+                size = np.mean([results_by_arm(newcomer)[arm][own_rows].bytes for newcomer in newcomers])
+                found.append([f"  {ARM_TITLES[arm]}", *each, *means, _kilo(float(size))])
+            if found:
+                rows += [[title, *([""] * (len(newcomers) + 4))], *found]
         self._out.table(columns, rows)
 
     def _explained(self, flipped: Flipped) -> None:
         """Say what the asker found out about the liar, and from what."""
         found, liar = flipped.explained, short_id(flipped.explained["node_id"])
+        told = [f"{finding} with {confirmed or 'none'}" for confirmed, finding in flipped.findings.items()]
         self._paragraph(
-            f"With no outcomes of its own {flipped.asker} can only compare the others with each other; {flipped.liar} is"
-            f" then {flipped.finding}. Once its {flipped.patients} patients are confirmed, `fingerpost peers explain"
-            f" {liar[:-1]}` says: {found['finding']}, {found['log_evidence']:+.1f} nats where {found['needed']:.1f} are"
-            f" needed, from {found['familiar']} of {found['packets']} packets in familiar places."
+            f"{flipped.asker} finds: {flipped.liar} is {', '.join(told)} of its own patients confirmed. Before any is,"
+            f" it compares the others with each other. With {flipped.own_rows}, `fingerpost peers explain {liar[:8]}`"
+            f" says: {found['finding']}, evidence {found['log_evidence']:+.1f} nats where {found['needed']:+.1f} would"
+            f" get it hired, from the {found['familiar']} of its {found['packets']} packets in familiar places."
         )
         against = found["against"][:PACKETS_SHOWN]
         if not against:
-            self._paragraph("None of its packets spoke against it.")
+            self._paragraph("None of them spoke against it.")
             return
-        self._paragraph("Those that spoke most against it:")
-        columns = [Column(title="packet"), Column(title="claimed"), Column(title="how likely that was there")]
+        columns = [Column(title="packets that spoke most against it"), Column(title="claimed")]
+        columns.append(Column(title="expected there", align="right"))
         rows = [[short_id(one["packet_id"]), one["claimed"], f"{one['expected']:.0%}"] for one in against]
         self._out.table(columns, rows)
 
@@ -323,6 +333,14 @@ class Story:
         lines = textwrap.wrap(text, TEXT_WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
         for line in lines:
             self._out.line(line)
+
+
+def _named(sentence: str, emissions: Sequence[Emission]) -> str:
+    """Return a sentence with hospitals where it has their nodes' ids."""
+    for emission in emissions:
+        start = emission.node_id[:8]
+        sentence = sentence.replace(f"node {start}", emission.hospital).replace(start, emission.hospital)
+    return sentence
 
 
 def kept_by(emission: Emission) -> str:

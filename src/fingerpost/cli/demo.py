@@ -85,8 +85,8 @@ JsonFileOption = Annotated[
         "hospitals": "what each hospital emitted",
         "question": "one question with its whole answer and with what came true",
         "newcomers": "the scores of every method at every hospital",
-        "flipped": "the scores when one hospital tells the opposite of what it saw, undefended and defended, and why it "
-        "is refused; null where packets do not tell of one patient each",
+        "flipped": "the scores when one hospital tells the opposite of what it saw, undefended and defended, and what "
+        "spoke against it; null where packets do not tell of one patient each",
         "profiles": "what every privacy profile promises, and the scores of newcomers under it",
         "verdicts": "what the figures say, in sentences",
         "notes": "what was left out, and why",
@@ -117,8 +117,9 @@ def demo(
 
     Each hospital is a node in a process of its own. They find each other, three emit packets, the fourth asks, one is
     killed, and nothing is lost. Then each hospital in turn is the newcomer, which has no outcomes of its own yet, and
-    asks about its patients; one hospital lies, and is found out; and every privacy profile says what it costs. The data come with the package; your home is neither read nor written, and no process is
-    left when the demo ends.
+    asks about its patients. One hospital tells the opposite of what it saw, and every privacy profile says what it
+    costs. The data come with the package; your home is neither read nor written, and no process is left when the demo
+    ends.
     """
     from fingerpost.cli._demo_story import Story
     from fingerpost.lab.demo import Demo

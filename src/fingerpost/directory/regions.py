@@ -74,6 +74,11 @@ class HolderRegions:
         """Return the depth at which the holder stood when last asked."""
         return self._depth
 
+    def may_hold(self, group: int) -> bool:
+        """Say whether a group may be placed among the holders of this holder's region, or of the one above."""
+        shift = 32 - max(0, self._depth - 1)
+        return group_leading(self._template_id, group) >> shift == self._leading >> shift
+
     def begin(self) -> None:
         """Start a round: forget what the regions held."""
         self._seen.clear()

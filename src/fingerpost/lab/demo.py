@@ -213,9 +213,10 @@ class Demo:
         return not is_release(self.template)
 
     def flip(self, newcomers: Sequence[Newcomer], advance: Callable[[int], None]) -> Flipped | None:
-        """Let all hospitals start over, one of them lying, and the first to ask ask again; None unless ``tells_records``.
+        """Let all hospitals start over, one of them lying, and the first to ask ask again.
 
-        The nodes of the demo end before. ``advance`` is told of ``flip_steps()`` steps; raises as ``join``.
+        None unless ``tells_records``. The nodes of the demo end before. ``advance`` is told of ``flip_steps()`` steps;
+        raises as ``join``.
         """
         if not self.tells_records:
             return None

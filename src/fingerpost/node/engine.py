@@ -326,10 +326,7 @@ class Engine:
                 group.promised_until = now + PROMISE_SECONDS
         self._timer_at = now + TICK_SECONDS
         self._holdings.expire(now)
-        watched = dict.fromkeys(
-            peer for group in self._groups.values() for peer in self._placement.watched(group.template_id, group.number)
-        )
-        for peer in self._peers.due_beats(watched, now=now):
+        for peer in self._peers.due_beats(self._watched(), now=now):
             self._requests.ask_for_life(peer, now=now)
         silent = self._peers.fall_silent(now=now)
         self._requests.fail(silent, now=now)
@@ -343,6 +340,16 @@ class Engine:
         self._outbox.step(now=now)
         self._fetching.step(now=now)
         self._report_refreshes(now)
+
+    def _watched(self) -> dict[PublicKey, None]:
+        """Return whose signs of life matter now: who decides about a group, and whoever was never heard.
+
+        A directory names the dead for minutes, and each of them would keep a new holder waiting that compares with all.
+        """
+        watched = dict.fromkeys(self._peers.never_heard())
+        for group in self._groups.values():
+            watched |= dict.fromkeys(self._placement.watched(group.template_id, group.number))
+        return watched
 
     def expire(self, *, now: float) -> None:
         """Drop what is over."""

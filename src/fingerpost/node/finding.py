@@ -54,8 +54,7 @@ class Finding:
         self._directory = directory
         self._template_id = template_id
         self._public_key = public_key
-        self._leading = int.from_bytes(node_id(public_key)[:4], "big")
-        self._group_leadings = [group_leading(template_id, group) for group in range(1 << group_bits)]
+        self._groups = 1 << group_bits
         self._is_usable = is_usable
         self._network_id = network_id
         self._sign = sign
@@ -109,7 +108,7 @@ class Finding:
         await self._read_next(everybody)
         if not everybody.is_divided:
             return Found(records=await self._search(everybody))
-        wanted = sorted({*groups, *self._own_groups()})
+        wanted = sorted({*groups, *filter(self._regions.may_hold, range(self._groups))})
         nearby = await asyncio.gather(*(self._nearby(group) for group in wanted))
         records = {record.public_key: record for _, seen in nearby for record in seen}
         return Found(
@@ -119,23 +118,12 @@ class Finding:
 
     async def _nearby(self, group: int) -> tuple[Candidates, tuple[HolderRecord, ...]]:
         search = HolderSearch(self._template_id, admits=self._admits, toward=group_leading(self._template_id, group))
-        holders, near = await self._search(search), search.region().covers(self._leading)
-        seen = search.seen()
-        usable = {record.public_key for record in holders if self._is_usable(record)}
-        if len(usable) < GROUP_MEMBERS_MIN:  # few of the many can be reached: nobody of them must be left out
-            near, seen = True, await self.find()
-            usable = {record.public_key for record in seen if self._is_usable(record)}
-        candidates = Candidates(
-            holders=frozenset({*usable, self._public_key} if near else usable),
-            seen=frozenset(record.public_key for record in seen),
-        )
-        return candidates, seen
-
-    def _own_groups(self) -> list[int]:
-        """Return the groups that may be placed among the holders of this node's region, or of the one above."""
-        shift = 32 - max(0, self._regions.depth - 1)
-        own = self._leading >> shift
-        return [group for group, leading in enumerate(self._group_leadings) if leading >> shift == own]
+        await self._search(search)
+        candidates = candidates_of(search, own=self._public_key, is_usable=self._is_usable)
+        if candidates is not None:
+            return candidates, search.seen()
+        everybody = await self.find()
+        return candidates_among(everybody, own=self._public_key, is_usable=self._is_usable), everybody
 
     async def _search(self, search: HolderSearch) -> tuple[HolderRecord, ...]:
         while search.regions_to_read():
@@ -188,6 +176,29 @@ class Finding:
             self._remembered[region] = now + ANNOUNCE_SECONDS, records
         while len(self._remembered) > REGIONS_REMEMBERED_MAX:
             del self._remembered[next(iter(self._remembered))]
+
+
+def candidates_of(
+    search: HolderSearch, *, own: PublicKey, is_usable: Callable[[HolderRecord], bool]
+) -> Candidates | None:
+    """Return among whom a group is placed, from a search for its holders, and who else was seen on the way.
+
+    None says that too few of them can be reached, so that everybody is a candidate: nobody must be left out then.
+    """
+    usable = {record.public_key for record in search.holders() if is_usable(record)}
+    if len(usable) < GROUP_MEMBERS_MIN:
+        return None
+    if search.region().covers(int.from_bytes(node_id(own)[:4], "big")):
+        usable.add(own)
+    return Candidates(holders=frozenset(usable), seen=frozenset(record.public_key for record in search.seen()))
+
+
+def candidates_among(
+    everybody: Collection[HolderRecord], *, own: PublicKey, is_usable: Callable[[HolderRecord], bool]
+) -> Candidates:
+    """Return everybody who can be reached, and oneself, as candidates for a group."""
+    usable = {record.public_key for record in everybody if is_usable(record)}
+    return Candidates(holders=frozenset({*usable, own}), seen=frozenset(record.public_key for record in everybody))
 
 
 def _with_oneself(admits: Admits, own: PublicKey) -> Admits:

@@ -376,7 +376,7 @@ class AsyncNode:
         """Leave the network and close the store; calling it twice is harmless."""
         if self._connection is not None:
             await self._connection.close()
-        self._learning.close()
+        self._learning.close(self._engine.knowledge(self._template.template_id))
         self._watch.store.close()
 
     async def __aenter__(self) -> AsyncNode:

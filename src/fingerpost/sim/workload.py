@@ -109,6 +109,7 @@ class Workload:
             self._trace.note(self._schedule.now, station.name, f"emits {count} packets as {emitted.number}")
 
         self.emissions += 1
+        station.meet()
         station.act(tell)
 
     def withdraw(self, station: Station, *, among: list[Station]) -> None:
@@ -191,6 +192,7 @@ class Workload:
             self._questions[station.name, station.process, number] = question
             self._trace.note(asked_at, station.name, f"asks as {number}: {mode}")
 
+        station.meet()
         station.act(begin)
 
     def answered(self, station: Station, event: Refreshed | Fetched) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 from fingerpost.errors import UsageError
 from fingerpost.synthesis import outcomes
 from fingerpost.synthesis.intervals import CORRELATION_USUAL
-from fingerpost.synthesis.kernel import feature_distances, packet_weights
+from fingerpost.synthesis.kernel import feature_distances, left_out_near, packet_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +41,7 @@ EVEN_SHARE_MIN = 0.75  # of all records have to be left when nodes' levels are m
 CONTROLS_MAX = 128
 CONTROLS_WORTH = 32.0  # records of the asker's own that others' packets are worth: few own ones never vote alone
 JUDGED_MAX = 256  # packets that calculators are compared on before any answer was confirmed
+SEEN_MIN = 0.5  # of what all packets expect of a question of the asker's own kind is what it has seen
 STRANGE_OWN_SHARE = 0.1  # a question stranger than this share of the asker's own packets is not of its own kind
 PROBABILITY_MIN = 1e-12
 UNIFORM_SHARE = 0.01  # of every forecast of a number goes to its whole range alike, so that no loss is infinite
@@ -107,8 +108,9 @@ class Pool:
 
     @cached_property
     def stands_alone(self) -> bool:
-        """Whether the asker has many packets, of all usual outcomes: some say how sure the others may be."""
-        return self.own_judges and self.has_many
+        """Whether the asker has many packets, of several outcomes: some say how sure the others may be."""
+        several = not self.evidence.levels or int((self._own_held > 0).sum()) > 1
+        return self.has_many and (self.own_judges or several)
 
     @cached_property
     def has_many(self) -> bool:
@@ -228,15 +230,46 @@ class Pool:
         """Say of each question whether it is of the asker's own kind: no stranger than nine of ten of its own packets.
 
         What the asker has seen must not speak about what it has never seen: an asker whose packets hold three of ten
-        outcomes would otherwise deny the other seven.
+        outcomes would otherwise deny the other seven. So all packets together have to expect, more likely than not,
+        one of the outcomes that it has seen.
         """
+        found = self._is_near(self.features_of(questions))
+        if self._has_seen_all or not found.any():
+            return found
+        sketches = None if questions.sketches is None else questions.sketches[found]
+        found[found] = self._expects_own(self.fitted.predict(questions.fingerprints[found], sketches))
+        return found
+
+    def left_out_at_home(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say the same of the situations of packets, each as if it were not there."""
+        found = self._is_near(self.features[rows])
+        if not self._has_seen_all:
+            found &= self._expects_own(self.fitted.estimate(self.without(rows)[0]))
+        return found
+
+    def without(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the pooled kernel's scores (k, c) and variances (k,) of packets, each left out alone."""
+        if self.fitted.solution is None:
+            return left_out_near(self.fitted, rows, with_node=False)
+        places = np.empty(len(self.evidence), np.int64)
+        places[self.fitted.residuals.rows] = np.arange(len(self.evidence))
+        return self.fitted.residuals.predicted[places[rows]], self.fitted.residuals.variance[places[rows]]
+
+    def _is_near(self, features: NDArray[np.uint8] | NDArray[np.float64]) -> NDArray[np.bool_]:
         if not self.has_own:
-            return np.zeros(len(questions), bool)
+            return np.zeros(len(features), bool)
         own = self.features[self.own_rows]
-        nearest = feature_distances(self.fitted.settings.family, self.features_of(questions), own).min(axis=1)
+        nearest = feature_distances(self.fitted.settings.family, features, own).min(axis=1)
         usual = self._own_nearest
         share = (1 + (usual[None, :] >= nearest[:, None]).sum(axis=1)) / (1 + len(usual))
         return np.asarray(share > max(STRANGE_OWN_SHARE, 1 / (1 + len(usual))), bool)
+
+    @cached_property
+    def _has_seen_all(self) -> bool:
+        return not self.evidence.levels or bool((self._own_held > 0).all())
+
+    def _expects_own(self, expected: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return np.asarray(expected @ (self._own_held[0] > 0) > SEEN_MIN, bool)
 
     @cached_property
     def _own_nearest(self) -> NDArray[np.float64]:

@@ -39,15 +39,23 @@ def worth(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def records_left(held: NDArray[np.float64], pool: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how many records nodes (V,) have left that stand for the pool; none where a usual level is lacking.
+    """Return how many records nodes (V,) have left that stand for the pool; none where usual levels are lacking.
 
-    That is a level that as many of the others' records would have shown with 95 %: nothing at the node tells it from
-    the rest.
+    That is a level that as many of the others' records would have shown with 95 %, or more levels than those would
+    have lacked with 95 %: nothing at the node tells them from the rest.
     """
+    weights = importance(held, pool)
+    total, squares = (held * weights).sum(axis=1), (held * weights**2).sum(axis=1)
+    return np.where(_lacking(held, pool), 0.0, total**2 / np.maximum(squares, 1e-300))
+
+
+def _lacking(held: NDArray[np.float64], pool: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which nodes (V,) lack a level, or many: their share of the others' records is too large (Bernstein)."""
     others = np.maximum(pool - held, 0.0)
     shares = others / np.maximum(others.sum(axis=1, keepdims=True), 1e-300)
     missed = (1 - shares) ** held.sum(axis=1, keepdims=True)
-    lacks = ((held <= 0) & (missed < ABSENCE_CHANCE)).any(axis=1)
-    weights = importance(held, pool)
-    total, squares = (held * weights).sum(axis=1), (held * weights**2).sum(axis=1)
-    return np.where(lacks, 0.0, total**2 / np.maximum(squares, 1e-300))
+    lost = held <= 0
+    beyond = (shares * (lost - missed)).sum(axis=1)
+    spread = (shares**2 * missed * (1 - missed)).sum(axis=1) + beyond * shares.max(axis=1) / 3
+    many = (beyond > 0) & (beyond**2 > -2 * np.log(ABSENCE_CHANCE) * spread)
+    return np.asarray((lost & (missed < ABSENCE_CHANCE)).any(axis=1) | many, bool)

@@ -125,7 +125,7 @@ class _Kernel:
         awake = np.ones(len(judged), bool)
         if len(strangers):
             scores[~own], variance[~own] = self._smoothed(others)
-            awake[~own] = self.pool.at_home(others)
+            awake[~own] = self.pool.left_out_at_home(strangers)
         return self._forecast(scores, variance, awake)
 
     def _without(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
