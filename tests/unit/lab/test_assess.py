@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from fingerpost.lab.assess.communication import to_equal_accuracy
 from fingerpost.lab.assess.html import html_of
 from fingerpost.lab.assess.partitions import deal, held_out, skew
 from fingerpost.lab.assess.rules import QUICK
@@ -77,6 +78,18 @@ def test_every_arm_has_the_documented_keys_and_learns_more_than_nothing(report: 
 def test_packets_are_counted_as_they_were_encoded(report: dict[str, Any]) -> None:
     records = report["failure_modes"]["communication"]["observations"]
     assert report["arms"]["consortium"]["bytes"] == 512 * records * (report["nodes"] - 1)
+
+
+def test_bytes_to_equal_accuracy_are_those_of_the_first_rounds_that_reach_it(report: dict[str, Any]) -> None:
+    found = report["failure_modes"]["communication"]["equal_accuracy"]
+    points = found["points"]
+    assert found["arm"] == report["chosen"]["federated"]
+    assert [point["bytes"] for point in points] == sorted(point["bytes"] for point in points)
+    reached = [point for point in points if point["accuracy"] >= found["accuracy"]]
+    assert found.get("rounds") == (reached[0]["rounds"] if reached else None)
+    one, two = ({"rounds": rounds, "accuracy": 0.5 + rounds / 8, "bytes": 9 * rounds} for rounds in (1, 2))
+    assert to_equal_accuracy("fedavg", [one, two], accuracy=0.75, moved=7)["bytes"] == 18
+    assert "rounds" not in to_equal_accuracy("fedavg", [one, two], accuracy=0.9, moved=7)
 
 
 def test_every_arm_is_held_to_its_own_honest_oracle(report: dict[str, Any]) -> None:

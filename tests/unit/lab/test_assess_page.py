@@ -80,6 +80,8 @@ def _modes(scores: dict[str, float]) -> dict[str, Any]:
             "rounds": 20,
             "break_even_parameters_all_nodes_fetch": 9.0,
             "break_even_curves": curves,
+            "equal_accuracy": {"arm": "fedavg", "accuracy": 0.8, "routing_bytes": 512}
+            | {"points": [{"rounds": 1, "accuracy": 0.7, "bytes": 99}]},
         },
         "byzantine": {
             "rows": liars,
@@ -129,6 +131,7 @@ def test_the_page_renders_in_a_browser_that_has_nothing_to_complain_of(browser: 
     dumped = _run(browser, tmp_path, "--dump-dom", page).stdout
     assert dumped.count("<svg") == page.read_text(encoding="utf-8").count("<svg") > 7
     assert "One wall of five." in dumped
+    assert "fedavg does not reach" in dumped
     assert "&lt;b&gt;no&lt;/b&gt;" in dumped
     assert "Nothing was lost &lt;but time&gt;." in dumped
 

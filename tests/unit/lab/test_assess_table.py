@@ -55,6 +55,7 @@ HONEST = {
     "outcomes as numbers": _rows(str, lambda row: str(row % 4)),
     "outcomes as booleans": _rows(str, lambda row: ["true", "false"][row % 2]),
     "quoted cells with markup": _rows(lambda row: f'"<b>{row % 3}</b> & more"'),
+    "a numeric outcome": _rows(str, lambda row: str(row * 1.5)),
     "cells of mixed kinds": _rows(lambda row: ["1", "1.0", "one", "true", "2024-01-01", ""][row % 6]),
     "times with zones": _rows(lambda row: f"2024-05-{row % 28 + 1:02d}T08:00:00+02:00"),
     "negative zeros": _rows(lambda row: ["-0.0", "0", "0.0"][row % 3]),
@@ -73,6 +74,12 @@ HONEST = {
     "names of columns with spaces": _rows().replace("odd", "what a (strange) name"),
     "a site with one outcome": _rows(str, lambda row: "n" if row % 3 == 0 else "ny"[row % 2]),
 }
+NUMBERS = {  # outcome of a row: levels, rows of the last one
+    "halves": (lambda row: str(row * 1.5), ("above 59.25", "up to 59.25"), 40),
+    "mostly none": (lambda row: str(max(0, row - 50)), ("above 0", "up to 0"), 51),
+    "mostly all": (lambda row: str(min(30, row)), ("30 or more", "below 30"), 30),
+    "with dirt": (lambda row: "lost" if row == 3 else str(row), ("above 40", "up to 40"), 40),
+}
 REFUSED = {
     "an empty file": ("", ""),
     "a header alone": ("x,odd,site,happened\n", "table-empty"),
@@ -80,13 +87,21 @@ REFUSED = {
     "no outcome column": (_rows().replace("happened", "other"), "column-missing"),
     "one outcome": (_rows(str, lambda _row: "y"), "assess-one-outcome"),
     "no outcome at all": (_rows(str, lambda _row: ""), "assess-one-outcome"),
-    "a numeric outcome": (_rows(str, lambda row: str(row * 1.5)), "assess-outcome-number"),
     "an outcome that names rows": (_rows(str, lambda row: f"case {row}"), "assess-outcome-levels"),
     "too few rows": ("x,site,happened\n" + "1,a,y\n2,b,n\n" * 8, "assess-few-rows"),
     "names twice": (_rows().replace("odd", "x"), "table-header"),
     "ragged rows": (_rows() + "1,2\n", "table-ragged"),
     "only constants": ("x,happened\n" + "1,y\n1,n\n" * 40, "assess-no-field"),
 }
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_a_number_is_forecast_as_whether_it_is_above_its_median_and_that_is_said(kind: str, tmp_path: Path) -> None:
+    outcome, levels, last = NUMBERS[kind]
+    table = _read(tmp_path, _rows(str, outcome))
+    assert table.levels == levels
+    assert int((table.codes == 1).sum()) == last
+    assert any("median" in note for note in table.notes)
 
 
 @pytest.mark.parametrize("name", HONEST)

@@ -21,13 +21,17 @@ from fingerpost.lab.federated.clients import Shard
 from fingerpost.lab.probabilities import accuracy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from fingerpost.lab.assess.rules import Sizes
     from fingerpost.lab.assess.setting import Probabilities, Setting
-    from fingerpost.lab.assess.tasks import Result
+    from fingerpost.lab.assess.tasks import Result, Task
 
 ELECTED, PLAIN, COUNTED = "consortium", "consortium without elections", "dp-aggregate"
 RULES_FL = ("fedavg", "krum", "multi-krum", "median", "trimmed-mean", "fltrust")
+ATTACKED = (ELECTED, PLAIN, COUNTED, *RULES_FL)
 GRAPH_SHARE = 0.4
 
 
@@ -59,13 +63,40 @@ def lied_to(setting: Setting, *, share: float, attack: str) -> tuple[Setting, Se
 
 
 def attacked(setting: Setting, arm: str, *, share: float, attack: str) -> Result:
-    """Return the accuracy of an arm with liars, and of its honest oracle."""
-    lied, honest, asker, liars = lied_to(setting, share=share, attack=attack)
-    truth = setting.codes[setting.asked]
-    row: Result = {"liars": len(liars), "nodes": setting.nodes}
-    row["accuracy"] = _accuracy(_said(lied, arm, asker, expected=len(liars)), truth)
-    row["oracle"] = _accuracy(_said(honest, arm, asker, expected=0), truth) if len(liars) else row["accuracy"]
-    return row
+    """Return the accuracy of an arm with liars."""
+    lied, _, asker, liars = lied_to(setting, share=share, attack=attack)
+    right = _accuracy(_said(lied, arm, asker, expected=len(liars)), setting.codes[setting.asked])
+    return {"liars": len(liars), "nodes": setting.nodes, "accuracy": right}
+
+
+def unlied(setting: Setting, arm: str, *, share: float) -> Result:
+    """Return the accuracy of an arm when so many liars say nothing: its honest oracle, whatever they would say."""
+    _, honest, asker, _ = lied_to(setting, share=share, attack=next(iter(ATTACKS)))
+    return {"accuracy": _accuracy(_said(honest, arm, asker, expected=0), setting.codes[setting.asked])}
+
+
+def tasks_of(sizes: Sizes) -> list[Task]:
+    """Return what has to be run: without liars every attack comes to the same, and oracles serve all attacks."""
+    tasks: list[Task] = []
+    for turn in range(sizes.liar_seeds):
+        for share in sizes.liar_shares:
+            attacks = sizes.attacks if share else sizes.attacks[:1]
+            tasks += [("liars", share, attack, turn, arm) for attack in attacks for arm in ATTACKED]
+            tasks += [("oracle", share, turn, arm) for arm in ATTACKED if share]
+    return tasks
+
+
+def rows_of(sizes: Sizes, found: Mapping[Task, Result]) -> dict[tuple[Any, ...], Result]:
+    """Return results by (share, attack, turn, arm), each with its oracle."""
+    rows: dict[tuple[Any, ...], Result] = {}
+    for share in sizes.liar_shares:
+        for attack in sizes.attacks:
+            for turn in range(sizes.liar_seeds):
+                for arm in ATTACKED:
+                    row = found["liars", share, attack if share else sizes.attacks[0], turn, arm]
+                    oracle = found["oracle", share, turn, arm] if share and row["liars"] else row
+                    rows[share, attack, turn, arm] = {**row, "oracle": oracle["accuracy"]}
+    return rows
 
 
 def _accuracy(said: Probabilities | None, truth: NDArray[np.int64]) -> float | None:

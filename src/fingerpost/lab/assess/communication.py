@@ -53,6 +53,21 @@ def communication(arms: dict[str, Any], setting: Setting, federated: tuple[str, 
     }
 
 
+def rounds_to_try(planned: int) -> list[int]:
+    """Return 1, 2, 4 and so on, up to twice the planned rounds."""
+    return [1 << power for power in range((2 * planned).bit_length())]
+
+
+def to_equal_accuracy(arm: str, points: list[dict[str, Any]], *, accuracy: float, moved: int) -> dict[str, Any]:
+    """Return after how many rounds, and bytes both ways, a federated arm is right as often as the consortium.
+
+    All on the first split; ``rounds`` and ``bytes`` are absent where none of ``points`` is.
+    """
+    found: dict[str, Any] = {"arm": arm, "accuracy": accuracy, "routing_bytes": moved, "points": points}
+    reached = next((point for point in points if point["accuracy"] >= accuracy), None)
+    return found | ({} if reached is None else {"rounds": reached["rounds"], "bytes": reached["bytes"]})
+
+
 def _curves(nodes: int) -> dict[str, list[dict[str, float]]]:
     """Return, for some numbers of rounds, the model size above which routing moves less when all nodes fetch all."""
     curves = {}

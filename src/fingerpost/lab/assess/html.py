@@ -42,9 +42,7 @@ def html_of(report: Mapping[str, Any]) -> str:
         _newcomer(modes["non_iid"]["newcomer"]),
         "<p>This does not show other ways in which nodes can differ, such as one that measures otherwise.</p>",
         "<h2>Bytes</h2>",
-        plots["communication"],
-        verdict(_said_of_bytes(modes["communication"])),
-        _facts("Bytes of packets and of models", modes["communication"]),
+        *_bytes(modes["communication"], plots["communication"]),
         "<p>This does not show frames or lost messages; federated bytes are of encoded messages.</p>",
         "<h2>Liars</h2>",
         plots["liars"],
@@ -116,7 +114,7 @@ def _penalties(section: Mapping[str, Any]) -> str:
 def _facts(caption: str, facts: Mapping[str, Any]) -> str:
     rows = []
     for name, value in facts.items():
-        if name == "break_even_curves":
+        if name in ("break_even_curves", "equal_accuracy"):
             continue
         if isinstance(value, dict):
             rows += [(f"{name}: {key}".replace("_", " "), _shown(one)) for key, one in value.items()]
@@ -183,6 +181,31 @@ def _said_of_bytes(section: Mapping[str, Any]) -> str:
         f"With {section['observations']:,} observations and {section['rounds']} rounds both move the same at "
         f"{equal:,.0f} parameters; this model has {section['model_parameters']:,}, so {less} moves less."
     )
+
+
+def _bytes(section: Mapping[str, Any], plot: str) -> list[str]:
+    return [
+        plot,
+        verdict(_said_of_bytes(section)),
+        verdict(_said_of_equal(section["equal_accuracy"])),
+        _equal(section["equal_accuracy"]),
+        _facts("Bytes of packets and of models", section),
+    ]
+
+
+def _said_of_equal(section: Mapping[str, Any]) -> str:
+    ours = f"the consortium's accuracy on the first split ({section['accuracy']:.3f})"
+    if "rounds" not in section:
+        return f"{section['arm']} does not reach {ours} in {section['points'][-1]['rounds']} rounds."
+    return (
+        f"{section['arm']} reaches {ours} after {section['rounds']} rounds, with {section['bytes']:,} bytes both ways; "
+        f"routing moved {section['routing_bytes']:,} when every node fetches everything."
+    )
+
+
+def _equal(section: Mapping[str, Any]) -> str:
+    rows = [(str(one["rounds"]), f"{one['accuracy']:.3f}", f"{one['bytes']:,}") for one in section["points"]]
+    return table(f"{section['arm']}, round by round, on the first split", ("rounds", "accuracy", "bytes"), rows)
 
 
 def _said_of_liars(section: Mapping[str, Any]) -> str:

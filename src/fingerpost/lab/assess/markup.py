@@ -16,10 +16,11 @@ padding:0 1rem}h1{font-size:1.7rem}h2{margin-top:2.2rem;border-bottom:1px solid 
 table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}caption{text-align:left;
 padding:.4rem 0;font-weight:600}th,td{padding:.3rem .5rem;border-bottom:1px solid var(--line);text-align:right}
 th:first-child,td:first-child{text-align:left}.words td,.words th{text-align:left}.verdict{background:var(--soft);
-padding:.8rem 1rem;border-left:4px solid #3b7dd8}.scroll{overflow-x:auto}svg{max-width:100%;height:auto}
+padding:.8rem 1rem;border-left:4px solid #3b7dd8}.scroll{overflow-x:auto}svg,img{max-width:100%;height:auto}
 figure{margin:1rem 0}
 @media print{:root{--ink:#000;--paper:#fff;--line:#999;--soft:#f3f3f1}body{max-width:none;margin:0}
-h2{break-after:avoid}figure,table{break-inside:avoid}}
+h2{break-after:avoid}figure,tr,.verdict{break-inside:avoid}.scroll{overflow:visible}table{font-size:.68rem}
+th,td{padding:.15rem .25rem}}
 """
 
 
@@ -50,7 +51,8 @@ def table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, 
     )
     kind = ' class="words"' if words else ""
     return (
-        f'<div class="scroll"><table{kind}><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">'
+        f"<table{kind}><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
 

@@ -27,6 +27,8 @@ RULES = (
     "Bytes go both ways: encoded messages of Flower for every federated arm, Flower's or not; bare float32 numbers for "
     "the one-shot and the central arms; packets once for every node that fetches them. What secure "
     "aggregation adds is a cost model.",
+    "The verdict goes by log-loss, with accuracy beside it. AUC, the mean over outcomes of each against the rest, is "
+    "in every table: it says more than accuracy where one outcome is rare.",
     "Intervals are 95 % bootstrap intervals over rows of the table, of the difference to the consortium on the same "
     "rows. They say nothing about other training rows.",
     "Liars: the server's trusted rows in FLTrust are the asker's own training rows, the same ones that elect nodes.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from importlib.util import find_spec
 from subprocess import SubprocessError
 from typing import TYPE_CHECKING, Any
@@ -17,20 +18,20 @@ from fingerpost.lab.assess.arms import (
     ROUTING,
     of_kind,
 )
-from fingerpost.lab.assess.communication import communication
-from fingerpost.lab.assess.partitions import IID
-from fingerpost.lab.assess.scoring import Record, bootstrap, scores_of
+from fingerpost.lab.assess.communication import communication, rounds_to_try, to_equal_accuracy
+from fingerpost.lab.assess.partitions import IID, OFFLINE
+from fingerpost.lab.assess.scoring import Record, Resampled, scores_of
 from fingerpost.lab.assess.splits import Request, Splits
 from fingerpost.lab.assess.tasks import Kept, Runner
 from fingerpost.lab.assess.verdict import dimensions, recommendation
 from fingerpost.lab.assess.work import plan_of, work
+from fingerpost.lab.probabilities import accuracy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from fingerpost.lab.assess.rules import Sizes
     from fingerpost.lab.assess.tasks import Progress, Result, Task
 
 SCHEMA = "fingerpost-assess/2"
@@ -59,12 +60,25 @@ def assess(
     middle = crashed(request, first)
     bare = Splits(request)
     arms = arms_of(bare)
-    tunings = first.run(("tune", arm) for arm in of_kind(_as_keys(arms), FEDERATED_ARMS))
+    tuned: list[Task] = [("tune", arm) for arm in of_kind(_as_keys(arms), FEDERATED_ARMS)]
+    early = first.run([*tuned, *(task for task in _tasks(Splits(request), arms) if _needs_no_plan(task))])
+    tunings = {task: early[task] for task in tuned}
     splits = Splits(request, {str(arm): plan_of(bare, tuning) for (_, arm), tuning in tunings.items()})
-    tasks = _tasks(splits, arms)
-    found = dict(tunings) | {COORDINATOR: middle}
-    found |= Runner(splits, work, workers=workers, kept=folder, progress=progress).run(tasks)
-    return _report(splits, arms, found)
+    tasks = [*_tasks(splits, arms), *_equal_tasks(splits, _best_federated(tunings))]
+    found = early | {COORDINATOR: middle}
+    late = [task for task in tasks if task not in found]
+    results = found | Runner(splits, work, workers=workers, kept=folder, progress=progress).run(late)
+    return _report(splits, arms, {task: results[task] for task in (*tuned, COORDINATOR, *tasks)})
+
+
+def _needs_no_plan(task: Task) -> bool:
+    """Whether a task does not use what federated arms are tuned to: it need not wait for that.
+
+    Who is heard where nodes are offline depends on the rounds of the tuned plan, the same for both sides.
+    """
+    if task[0] == "arm":
+        return task[1] != OFFLINE and task[3] not in FEDERATED_ARMS
+    return task[0] in ("inversion", "choose", "scale", "graph", "actions")
 
 
 def arms_of(splits: Splits) -> tuple[str, ...]:
@@ -111,14 +125,7 @@ def _tasks(splits: Splits, arms: tuple[str, ...]) -> list[Task]:
         ("arm", partition, turn, arm) for partition in splits.partitions for turn in range(sizes.seeds) for arm in arms
     ]
     tasks += [("choose", profile) for profile in HEADLINE_PROFILES]
-    attacked_arms = (byzantine.ELECTED, byzantine.PLAIN, byzantine.COUNTED, *byzantine.RULES_FL)
-    tasks += [
-        ("liars", share, attack, turn, arm)
-        for share in sizes.liar_shares
-        for attack in sizes.attacks
-        for turn in range(sizes.liar_seeds)
-        for arm in attacked_arms
-    ]
+    tasks += byzantine.tasks_of(sizes)
     spread = growth.spread_out(splits.base(0))
     tasks += [("scale", count) for count in growth.node_counts(spread.nodes)]
     tasks += [
@@ -129,6 +136,23 @@ def _tasks(splits: Splits, arms: tuple[str, ...]) -> list[Task]:
     ]
     tasks += [("graph",), ("malformed",)]
     return tasks + ([("actions",)] if table.actions is not None else [])
+
+
+def _best_federated(found: Mapping[Task, Result]) -> str:
+    """Return the arm that clients' kept rows fit best."""
+    losses = {str(task[1]): float(result["log_loss"]) for task, result in found.items() if task[0] == "tune"}
+    return min(losses, key=losses.__getitem__)
+
+
+def _equal_tasks(splits: Splits, arm: str) -> list[Task]:
+    return [("equal", arm, rounds) for rounds in rounds_to_try(splits.plans[arm].rounds)]
+
+
+def _equal(splits: Splits, found: Mapping[Task, Result]) -> dict[str, Any]:
+    setting, ours = splits.setting(splits.main, 0), found["arm", splits.main, 0, ROUTING]
+    right = accuracy(ours["probabilities"].argmax(axis=1), setting.codes[setting.asked])
+    points = [result for task, result in found.items() if task[0] == "equal"]
+    return to_equal_accuracy(_best_federated(found), points, accuracy=right, moved=int(ours["bytes"]))
 
 
 def _as_keys(arms: tuple[str, ...]) -> dict[str, None]:
@@ -165,8 +189,8 @@ def _report(splits: Splits, arms: tuple[str, ...], found: Mapping[Task, Result])
     report["failure_modes"] = {
         "inversion": found["inversion",],
         "non_iid": _non_iid(scored, found, arms),
-        "communication": communication(scored[main], setting, federated),
-        "byzantine": _byzantine(found),
+        "communication": communication(scored[main], setting, federated) | {"equal_accuracy": _equal(splits, found)},
+        "byzantine": _byzantine(sizes, found),
         "coordinator": found[COORDINATOR],
         "not_measured": _not_measured(request, found[COORDINATOR]),
     }
@@ -197,7 +221,7 @@ def _chosen(arms: tuple[str, ...], found: Mapping[Task, Result]) -> dict[str, An
     losses |= {profile: float(found["choose", profile]["log_loss"]) for profile in HEADLINE_PROFILES}
     keys = ("hidden", "rate", "rounds", "settings", "tried")
     return {
-        "federated": min(federated, key=losses.__getitem__),
+        "federated": _best_federated(found),
         "profile": min(HEADLINE_PROFILES, key=losses.__getitem__),
         "validation_log_loss": losses,
         "tuned": {arm: {key: found["tune", arm][key] for key in keys} for arm in federated},
@@ -226,14 +250,16 @@ def _records(splits: Splits, partition: str, arms: tuple[str, ...], found: Mappi
 
 def _scored(records: dict[str, Record], seed: int) -> dict[str, Any]:
     ours = records[ROUTING]
+    resampled = Resampled(ours.row, seed=seed)
     scored: dict[str, Any] = {}
     for arm, record in records.items():
-        intervals = {
-            "accuracy": _interval(record.right, record.row, seed),
-            "log_loss": _interval(record.surprise, record.row, seed),
-            "accuracy_minus_consortium": _interval(record.right - ours.right, record.row, seed),
-            "log_loss_minus_consortium": _interval(record.surprise - ours.surprise, record.row, seed),
+        figures = {
+            "accuracy": record.right,
+            "log_loss": record.surprise,
+            "accuracy_minus_consortium": record.right - ours.right,
+            "log_loss_minus_consortium": record.surprise - ours.surprise,
         }
+        intervals = {name: asdict(resampled.interval(values)) for name, values in figures.items()}
         scored[arm] = {
             **scores_of(record),
             "bytes": record.bytes,
@@ -241,11 +267,6 @@ def _scored(records: dict[str, Record], seed: int) -> dict[str, Any]:
             "intervals": intervals,
         }
     return scored
-
-
-def _interval(values: NDArray[np.float64], row: NDArray[np.int64], seed: int) -> dict[str, float]:
-    found = bootstrap(values, row, seed=seed)
-    return {"value": found.value, "low": found.low, "high": found.high}
 
 
 def _non_iid(scored: dict[str, dict[str, Any]], found: Mapping[Task, Result], arms: tuple[str, ...]) -> dict[str, Any]:
@@ -266,8 +287,8 @@ def _non_iid(scored: dict[str, dict[str, Any]], found: Mapping[Task, Result], ar
     }
 
 
-def _byzantine(found: Mapping[Task, Result]) -> dict[str, Any]:
-    rows = {task[1:]: result for task, result in found.items() if task[0] == "liars"}
+def _byzantine(sizes: Sizes, found: Mapping[Task, Result]) -> dict[str, Any]:
+    rows = byzantine.rows_of(sizes, found)
     return {
         "partition": IID,
         "anchors": "the asker's own training rows: they elect nodes, and are FLTrust's trusted rows",

@@ -55,19 +55,29 @@ def scores_of(record: Record) -> dict[str, float]:
     }
 
 
-def bootstrap(values: NDArray[np.float64], row: NDArray[np.int64], *, seed: int) -> Interval:
-    """Return the mean of ``values`` (q,) and its 95 % interval over resamples of table rows.
+class Resampled:
+    """The resamples of the rows ``row`` (q,) of a table, drawn once for all figures about them.
 
-    A row that several splits asked about is drawn, or not, as a whole. Training sets are not resampled: the interval
-    is about other cases, not about other training rows.
+    A row that several splits asked about is drawn, or not, as a whole. Training sets are not resampled: intervals are
+    about other cases, not about other training rows.
     """
-    _, place = np.unique(row, return_inverse=True)
-    sums = np.bincount(place, values)
-    counts = np.bincount(place).astype(np.float64)
-    chance = np.random.default_rng(seed)
-    means = np.empty(RESAMPLES)
-    for draw in range(RESAMPLES):
-        chosen = chance.integers(len(sums), size=len(sums))
-        means[draw] = sums[chosen].sum() / counts[chosen].sum()
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Interval(value=float(values.mean()), low=float(low), high=float(high))
+
+    def __init__(self, row: NDArray[np.int64], *, seed: int) -> None:
+        _, self._place = np.unique(row, return_inverse=True)
+        counts = np.bincount(self._place).astype(np.float64)
+        chance = np.random.default_rng(seed)
+        size = len(counts)
+        self._drawn = np.array([chance.integers(size, size=size) for _ in range(RESAMPLES)], np.int32)
+        self._counts = counts[self._drawn].sum(axis=1)
+
+    def interval(self, values: NDArray[np.float64]) -> Interval:
+        """Return the mean of ``values`` (q,) and its 95 % interval over the resamples."""
+        sums = np.bincount(self._place, values)
+        means = sums[self._drawn].sum(axis=1) / self._counts
+        low, high = np.quantile(means, (0.025, 0.975))
+        return Interval(value=float(values.mean()), low=float(low), high=float(high))
+
+
+def bootstrap(values: NDArray[np.float64], row: NDArray[np.int64], *, seed: int) -> Interval:
+    """Return the mean of ``values`` (q,) and its 95 % interval over resamples of table rows (``Resampled``)."""
+    return Resampled(row, seed=seed).interval(values)

@@ -97,6 +97,7 @@ def read_assessed(path: Path, roles: Roles, *, rows_max: int, seed: int) -> Asse
     roles.require(table.columns)
     notes: list[str] = []
     texts = [level_of(cell) for cell in table.columns[roles.outcome].to_pylist()]
+    texts = _halved(texts, roles.outcome, notes)
     kept = _usable_rows(texts, roles.outcome, notes)
     if roles.time is not None:
         kept = _in_order(kept, table.columns[roles.time].to_pylist(), roles.time, notes)
@@ -218,6 +219,29 @@ def _nothing_done(cell: object) -> str | None:
     return text if isinstance(cell, str) and text.lower() == "none" else None
 
 
+def _halved(texts: list[str | None], outcome: str, notes: list[str]) -> list[str | None]:
+    """Return outcomes that are numbers of many values as whether they are above their median; others as they are."""
+    levels = {text for text in texts if text is not None}
+    known = {text: number for text in levels if (number := number_of(text)) is not None}
+    if len(known) <= NUMBER_LEVELS_MAX or len(known) < 0.9 * len(levels):
+        return texts
+    numbers = [known.get(text) if text is not None else None for text in texts]
+    told = np.array([number for number in numbers if number is not None])
+    limit = float(np.median(told))
+    most = limit == told.max()  # then nothing is above: split off what is below
+    over, under = (f"{limit:g} or more", f"below {limit:g}") if most else (f"above {limit:g}", f"up to {limit:g}")
+    lost = sum(text is not None and number is None for text, number in zip(texts, numbers, strict=True))
+    notes.append(
+        f"the outcome {outcome!r} is a number with {len(known)} values: forecast is whether it is {over}, its median. "
+        "If another limit matters to you, add a column that says so"
+        + (f"; {lost} outcomes that are no number were left out" if lost else "")
+    )
+    return [
+        None if number is None else over if (number >= limit if most else number > limit) else under
+        for number in numbers
+    ]
+
+
 def _usable_rows(texts: list[str | None], outcome: str, notes: list[str]) -> NDArray[np.int64]:
     """Return the rows whose outcome can be forecast."""
     known = np.array([row for row, text in enumerate(texts) if text is not None], np.int64)
@@ -245,13 +269,6 @@ def _check_levels(levels: set[str | None], outcome: str) -> None:
             "assess-one-outcome",
             f"the outcome {outcome!r} has {len(levels)} level with enough rows: there is nothing to forecast",
             hint="name the column that says what happened",
-        )
-    numbers = sum(text is not None and number_of(text) is not None for text in levels)
-    if numbers > NUMBER_LEVELS_MAX and numbers >= 0.9 * len(levels):
-        raise TableError(
-            "assess-outcome-number",
-            f"the outcome {outcome!r} is a number with {len(levels)} values; methods are compared on categories",
-            hint="add a column with what matters about it, for example whether it is above a limit",
         )
     if len(levels) > LEVELS_MAX:
         raise TableError(

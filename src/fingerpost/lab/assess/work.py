@@ -11,12 +11,13 @@ from fingerpost.errors import UsageError
 from fingerpost.lab.assess import rules
 from fingerpost.lab.assess.actions import compared
 from fingerpost.lab.assess.arms import run_arm
-from fingerpost.lab.assess.byzantine import agreement_graph, attacked
+from fingerpost.lab.assess.byzantine import agreement_graph, attacked, unlied
 from fingerpost.lab.assess.growth import largest_sites, newcomer, scaled
 from fingerpost.lab.assess.malformed import malformed
 from fingerpost.lab.assess.partitions import IID
 from fingerpost.lab.assess.routing import level_codes
 from fingerpost.lab.coordinator.experiment import measure_coordinator
+from fingerpost.lab.federated.arms import federated_forecast
 from fingerpost.lab.federated.clients import Plan, Settings
 from fingerpost.lab.federated.network import Network, Training
 from fingerpost.lab.federated.trees import ARM as TREES
@@ -26,6 +27,8 @@ from fingerpost.lab.leakage.updates import Case
 from fingerpost.lab.probabilities import accuracy, log_loss
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fingerpost.lab.assess.setting import Setting
     from fingerpost.lab.assess.splits import Splits
     from fingerpost.lab.assess.tasks import Result, Task
@@ -57,28 +60,32 @@ def work(splits: Splits, task: Task) -> Result:
             return _validated(splits, arm)
         case "arm", [str(partition), int(turn), str(arm)]:
             return _said(splits.setting(partition, turn), arm)
+        case "equal", [str(arm), int(rounds)]:
+            return _after(splits.setting(splits.main, 0), arm, rounds)
         case "liars", [float(share), str(attack), int(turn), str(arm)]:
             return attacked(splits.setting(IID, turn), arm, share=share, attack=attack)
-        case "graph", []:
-            return agreement_graph(splits.setting(IID, 0))
-        case "malformed", []:
-            return malformed(splits.setting(IID, 0))
+        case "oracle", [float(share), int(turn), str(arm)]:
+            return unlied(splits.setting(IID, turn), arm, share=share)
         case "scale", [int(count)]:
             return scaled(splits.setting(IID, 0), count, asked_max=splits.request.sizes.scaling_asked)
         case "newcomer", [int(place), int(own), str(arm)]:
             return _newcomer(splits, place, own, arm)
-        case "inversion", []:
-            return _inverted(splits)
-        case "coordinator", []:
-            return _crashed(splits)
-        case "actions", []:
-            return compared(splits.setting(splits.main, 0))
+        case str(once), [] if once in _ONCE:
+            return _ONCE[once](splits)
     raise UsageError("lab-task", f"no part of an assessment is called {kind!r}")
 
 
 def _said(setting: Setting, arm: str) -> Result:
     said = run_arm(arm, setting)
     return {"probabilities": said.probabilities, "bytes": said.bytes, "seconds": said.seconds}
+
+
+def _after(setting: Setting, arm: str, rounds: int) -> Result:
+    """Return how often a federated arm is right after so many rounds, and what they moved."""
+    plan = replace(setting.plan_of(arm), rounds=rounds)
+    found = federated_forecast(arm, setting.shards(), setting.features[setting.asked], plan)
+    right = accuracy(found.probabilities.argmax(axis=1), setting.codes[setting.asked])
+    return {"rounds": rounds, "accuracy": right, "bytes": found.bytes}
 
 
 def _tuned(splits: Splits, arm: str) -> Result:
@@ -164,3 +171,12 @@ def _inverted(splits: Splits) -> Result:
     document = found.as_json()
     document["not_repeatable"] = [name for name in document["packets"] if name.startswith("dp-aggregate")]
     return document
+
+
+_ONCE: dict[str, Callable[[Splits], Result]] = {
+    "actions": lambda splits: compared(splits.setting(splits.main, 0)),
+    "coordinator": _crashed,
+    "graph": lambda splits: agreement_graph(splits.setting(IID, 0)),
+    "inversion": _inverted,
+    "malformed": lambda splits: malformed(splits.setting(IID, 0)),
+}
