@@ -84,7 +84,9 @@ class Panel:
         """
         if self._left_out.get(POOLED) is None:
             worth = self._pool.judged_worths[0]
-            return {name: float(worth @ np.nan_to_num(lost)) for name, lost in self._left_out.items() if lost is not None}
+            return {
+                name: float(worth @ np.nan_to_num(lost)) for name, lost in self._left_out.items() if lost is not None
+            }
         return {
             name: max(min(total + error, 0.0) if total < 0 else total for total, error in each)
             for name, each in self._apart.items()
