@@ -1,9 +1,10 @@
 """Asking holders, for a node that does not keep the whole template: whole cells, or what is nearest to a fingerprint.
 
-Two holders of each group are asked. Every packet is verified here, so a holder can leave packets out but not make any
-up. What one holder has and the other did not list is handed to the other; if it then signs that it keeps them, and
-signs a digest of its cells without them all the same, it has been caught leaving them out. Packets may end between its
-two words: what the second lists is read first, since it may withdraw them, and a packet in its last day accuses nobody.
+Two holders of each group are asked, chosen by how they have answered (``elections.holders``). Every packet is
+verified here, so a holder can leave packets out but not make any up. What one holder has and the other did not list
+is handed to the other; if it then signs that it keeps them, and signs a digest of its cells without them all the
+same, it has been caught leaving them out. Packets may end between its two words: what the second lists is read first,
+since it may withdraw them, and a packet in its last day accuses nobody.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from fingerpost.node.haves import cells_statement
 from fingerpost.node.inventory import Shelf
 from fingerpost.node.peers import Peers
 from fingerpost.node.placement import Placement
-from fingerpost.node.requests import Failed, Requests
+from fingerpost.node.requests import REQUEST_SECONDS_MAX, Failed, Requests
 from fingerpost.node.wire import (
     DIGEST_SIZE_BYTES,
     PACKET_ID_SIZE_BYTES,
@@ -102,7 +103,7 @@ class Fetching:
     ) -> None:
         self._me = me
         self._is_complete = is_complete
-        self._peers = peers
+        self._holders = peers.holders
         self._placement = placement
         self._requests = requests
         self._cache = cache
@@ -117,7 +118,7 @@ class Fetching:
         visits = [
             _Visit(peer=peer, group=group, cells=wanted)
             for group, wanted in cells.items()
-            for peer in self._chosen(template_id, group)
+            for peer in self._chosen(template_id, group, now)
         ]
         question = _Question(number, template_id, now, list(cells), visits)
         self._questions[number] = question
@@ -131,7 +132,9 @@ class Fetching:
     ) -> None:
         """Begin to ask for the packets nearest to a fingerprint; ``Fetched`` follows, with their ids."""
         visits = [
-            _Visit(peer=peer, group=group, cells=[]) for group in groups for peer in self._chosen(template_id, group)
+            _Visit(peer=peer, group=group, cells=[])
+            for group in groups
+            for peer in self._chosen(template_id, group, now)
         ]
         question = _Question(number, template_id, now, list(groups), visits)
         self._questions[number] = question
@@ -147,17 +150,19 @@ class Fetching:
             if everywhere and now - question.since >= LATE_SECONDS:
                 self._close(question)
 
-    def _chosen(self, template_id: bytes, group: int) -> list[PublicKey]:
-        others = self._placement.others(template_id, group)
-        return sorted(others, key=self._peers.is_distrusted)[:HOLDERS_ASKED]
+    def _chosen(self, template_id: bytes, group: int, now: float) -> list[PublicKey]:
+        return self._holders.choose(self._placement.others(template_id, group), count=HOLDERS_ASKED, now=now)
 
     def _ask_cells(self, question: _Question, visit: _Visit, after: bytes, now: float) -> None:
+        asked_at, failed = now, self._failed(question, visit)
+
         def answered(answer: Answer, *, now: float) -> None:
             if not isinstance(answer, CellsHeld) or not self._signed(answer, question.template_id, visit):
                 message = "digests of cells that the holder did not sign, or not for this question"
                 self._report(FrameRefused(peer=visit.peer, code="cells-signature", message=message))
-                self._end(question, visit, now, answered=False)
+                failed(now=now)
                 return
+            self._holders.answered(visit.peer, seconds=now - asked_at, now=now)
             visit.digests, visit.complete = answer.digests, answer.complete
             ids = _split(answer.packet_ids)
             visit.listed += ids
@@ -177,7 +182,7 @@ class Fetching:
             ),
             expects=CellsHeld,
             answered=answered,
-            failed=self._failed(question, visit),
+            failed=failed,
             now=now,
         )
 
@@ -202,7 +207,7 @@ class Fetching:
 
         self._requests.ask(
             visit.peer,
-            lambda number: Get(number=number, packet_ids=b"".join(wanted)),
+            lambda number: Get(number=number, packet_ids=b"".join(wanted), padded=True),
             expects=Packets,
             answered=answered,
             failed=failed,
@@ -215,7 +220,10 @@ class Fetching:
         return [each for each in visit.listed if each not in cache and each not in visit.tried]
 
     def _ask_nearest(self, question: _Question, visit: _Visit, fingerprint: bytes, count: int, now: float) -> None:
+        asked_at = now
+
         def answered(answer: Answer, *, now: float) -> None:
+            self._holders.answered(visit.peer, seconds=now - asked_at, now=now)
             if isinstance(answer, Packets):
                 ids = self._take_all(answer.packets, question.template_id, visit.peer, now)
                 question.packet_ids |= dict.fromkeys(ids)
@@ -240,6 +248,7 @@ class Fetching:
 
     def _failed(self, question: _Question, visit: _Visit) -> Failed:
         def failed(*, now: float) -> None:
+            self._holders.failed(visit.peer, seconds=REQUEST_SECONDS_MAX, now=now)
             self._end(question, visit, now, answered=False)
 
         return failed
@@ -346,7 +355,7 @@ class Fetching:
         omitted = cache.lasting(omitted, beside=visit.listed, day=day_of(now) + CLOCK_SKEW_DAYS_MAX)
         unread = [each for each in visit.listed if each not in cache and each not in visit.tried][:FRAME_PACKETS_MAX]
         if omitted and not unread:
-            self._peers.distrust(visit.peer)
+            self._holders.omits(visit.peer)
             self._report(HolderOmits(peer=visit.peer, packet_ids=tuple(sorted(omitted))))
         if not omitted or not unread:
             return
@@ -359,7 +368,7 @@ class Fetching:
 
         self._requests.ask(
             visit.peer,
-            lambda number: Get(number=number, packet_ids=b"".join(unread)),
+            lambda number: Get(number=number, packet_ids=b"".join(unread), padded=True),
             expects=Packets,
             answered=answered,
             failed=_nothing,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from fingerpost.elections.holders import HolderElection
 from fingerpost.ids import PublicKey
 
 BEAT_SECONDS = 2.0  # of silence until a holder is asked for a sign of life, and between two such questions
@@ -37,11 +38,12 @@ class Peers:
     """The holders that this node knows.
 
     ``version`` grows whenever one comes, goes, falls silent or is back; ``members`` only when one comes or goes.
+    ``holders`` remembers how they answered, also of those that went.
     """
 
     def __init__(self) -> None:
         self._peers: dict[PublicKey, _Peer] = {}
-        self._distrusted: set[PublicKey] = set()
+        self.holders = HolderElection()
         self.version = 0
         self.members = 0
 
@@ -83,13 +85,9 @@ class Peers:
         peer = self._peers.get(key)
         return None if peer is None or peer.heard_at == float("-inf") else peer.heard_at
 
-    def distrust(self, key: PublicKey) -> None:
-        """Note that a holder was caught leaving packets out: others are asked first."""
-        self._distrusted.add(key)
-
-    def is_distrusted(self, key: PublicKey) -> bool:
-        """Say whether a holder was caught leaving packets out, as far as this process knows."""
-        return key in self._distrusted
+    def never_heard(self) -> list[PublicKey]:
+        """Return the holders that count as live only because a directory names them."""
+        return [key for key, peer in self._peers.items() if peer.live and peer.heard_at == float("-inf")]
 
     def heard(self, key: PublicKey, *, now: float) -> bool:
         """Note a frame of a peer; say whether that brings a silent holder back."""

@@ -13,7 +13,7 @@ from fingerpost.node.asking import locate
 from fingerpost.node.emission import Emitted
 from fingerpost.node.events import Fetched, HolderOmits
 from fingerpost.node.inventory import Shelf
-from fingerpost.node.wire import Offer, WantCells, decode_message, encode_message
+from fingerpost.node.wire import CellsHeld, Offer, WantCells, decode_message, encode_message
 from fingerpost.packet import Signer, packet_ids
 from fingerpost.ports import SECONDS_PER_DAY
 from fingerpost.testing.packet_samples import signed, withdrawal
@@ -82,7 +82,7 @@ def test_a_holder_that_leaves_packets_out_is_caught(town: Town) -> None:
     assert evidence_of(town, asker) == 10, "the other holder has it"
     caught = [event for event in town.events[asker] if isinstance(event, HolderOmits)]
     assert caught == [HolderOmits(peer=town.key(liar), packet_ids=(hidden,))]
-    assert town.engines[asker].peers.is_distrusted(town.key(liar))
+    assert town.engines[asker].peers.holders.record_of(town.key(liar)).omissions == 1
     assert fetch(town, asker, all_cells(town)).attested, "two others are asked from now on"
 
 
@@ -243,3 +243,59 @@ def test_a_muted_peer_that_is_asked_for_cells_keeps_nobody_from_the_other_holder
     fetched = fetch(town, asker, all_cells(town))
     assert town.key(hostile) in fetched.answered
     assert evidence_of(town, asker) == 11
+
+
+def asked_by(town: Town, asker: str, seen: list[str]) -> Callable[[str, str, bytes], bool]:
+    """Return what notes in ``seen`` whom an asker asks for cells, and drops nothing."""
+
+    def drops(sender: str, receiver: str, frame: bytes) -> bool:
+        if sender == asker and isinstance(decode_message(frame), WantCells):
+            seen.append(receiver)
+        return False
+
+    return drops
+
+
+def test_a_holder_that_did_not_answer_is_not_asked_again_while_others_are_there(town: Town) -> None:
+    town.emit(outsider(town), 10, 50)
+    town.run(10)
+    asker, (mute, *_) = asker_of(town), holders_of(town)
+    town.drops = lambda sender, receiver, frame: (
+        (sender, receiver) == (asker, mute) and isinstance(decode_message(frame), WantCells)
+    )
+    for _ in range(2):  # Of three holders two are asked a time, those first that never were.
+        town.engines[asker].fetch_cells(town.template.template_id, all_cells(town), now=town.now)
+        town.settle()
+        town.run(11)
+    assert town.engines[asker].peers.holders.record_of(town.key(mute)).failures >= 1
+    seen: list[str] = []
+    town.drops = asked_by(town, asker, seen)
+    assert fetch(town, asker, all_cells(town)).attested
+    assert sorted(seen) == sorted(holders_of(town)[1:])
+
+
+def test_the_holders_that_answer_sooner_are_asked(town: Town) -> None:
+    town.emit(outsider(town), 10, 50)
+    town.run(10)
+    asker, (slow, *others) = asker_of(town), holders_of(town)
+    late: list[bytes] = []
+
+    def drops(sender: str, receiver: str, frame: bytes) -> bool:
+        held = (sender, receiver) == (slow, asker) and isinstance(decode_message(frame), CellsHeld)
+        if held:
+            late.append(frame)
+        return held
+
+    town.drops = drops
+    for _ in range(2):
+        town.engines[asker].fetch_cells(town.template.template_id, all_cells(town), now=town.now)
+        town.settle()
+        town.now += 2.0
+        for frame in late:
+            town.engines[asker].receive(frame, peer=town.key(slow), now=town.now)
+        late.clear()
+        town.settle()
+    seen: list[str] = []
+    town.drops = asked_by(town, asker, seen)
+    fetch(town, asker, all_cells(town))
+    assert sorted(seen) == sorted(others)
