@@ -91,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if here not in known:
         print(f"bench-check: no counts to compare with for {here}", file=sys.stderr)
+        print(f"bench-check: there are some for {'; '.join(sorted(known)) or 'no environment'}", file=sys.stderr)
         print('bench-check: on code that is known to be good: make bench-check ARGS="--accept"', file=sys.stderr)
         return NO_REFERENCE
     return status_of(comparisons)

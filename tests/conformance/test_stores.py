@@ -219,6 +219,13 @@ class MixesTables(MemoryStore):
         return super().records(table[:1])
 
 
+class KeepsWhatWasDerived(MemoryStore):
+    def compact(self, day):
+        kept = dict(self.records("derived-a"))
+        super().compact(day)
+        self.put_records("derived-a", kept)
+
+
 class GivesRecordsInAnyOrder(MemoryStore):
     def records(self, table):
         return iter(list(super().records(table))[::-1])
@@ -283,6 +290,7 @@ PLANTED: list[Any] = [
     (LosesInCompaction, "compact drops what is dead"),
     (NeverErases, "compact leaves nothing dead"),
     (MixesTables, "records come by key"),
+    (KeepsWhatWasDerived, "compact drops what was derived"),
     (GivesRecordsInAnyOrder, "records come by key"),
     (GivesPacketsInAnyOrder, "get keeps the order"),
     (ContainsEverything, "contains agrees with get"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,7 +42,12 @@ def scans(store, monkeypatch):
     """Count how often packets are read."""
     found = []
     scan = store.scan
-    monkeypatch.setattr(store, "scan", lambda *of: found.append(1) or scan(*of))
+
+    def counted(*of):
+        found.append(of)
+        return scan(*of)
+
+    monkeypatch.setattr(store, "scan", counted)
     return found
 
 
@@ -89,6 +95,14 @@ def test_packets_are_read_anew_once_they_have_changed(store, scans, change) -> N
     parts = list(store.scan(ID))
     expected = np.concatenate(parts) if parts else packets_of(OWN, 1, seed=1)[:0]
     assert_same(again, Evidence.from_packets(expected, template()))
+
+
+def test_compacting_leaves_nothing_of_it_and_every_other_record(store) -> None:
+    kept_by(store)
+    store.put_record("derive", b"1", b"other")
+    store.compact(DAY)
+    assert list(store.records(EVIDENCE_TABLE)) == []
+    assert list(store.records("derive")) == [(b"1", b"other")]
 
 
 def test_what_is_kept_later_takes_the_place_of_what_was_kept_before(store, scans) -> None:
@@ -186,7 +200,7 @@ def test_a_full_disk_keeps_nothing_and_hinders_nobody(store, scans, monkeypatch)
 @pytest.mark.parametrize("kind", ["category", "number"])
 def test_every_column_of_every_kind_of_evidence_is_kept(kind) -> None:
     generator, store = np.random.default_rng(5), MemoryStore()
-    columns = {
+    columns: dict[str, Any] = {
         "fingerprints": generator.integers(0, 256, (50, 32)),
         "emitters": generator.integers(0, 3, (50, 1)).repeat(32, axis=1),
         "sketches": generator.integers(0, 256, (50, 32)),
