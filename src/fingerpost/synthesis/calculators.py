@@ -164,17 +164,23 @@ class Pool:
             plain = np.where(own, 1.0, min(1.0, CONTROLS_WORTH / max(int((~own).sum()), 1)))
             if not self.evidence.levels:
                 return plain[None, :]
-            even = plain.copy()
-            even[own] = outcomes.worth(self._importance(self.judged[own], self._own_held))
-            return np.stack([plain, even])
+            return np.stack([plain, self._evened(self.judged, own, CONTROLS_WORTH)])
         index = self.evidence.node_index[self.judged]
         plain = np.full(len(own), self.share_of_worth(self.judged))
         if not self.evidence.levels or not self.nodes_judge:
             return plain[None, :]
-        fit = (self._left >= OWN_RECORDS_MIN)[index]
-        even = outcomes.worth(self._importance(self.judged, self._held[index]) * fit)
+        fit = self._left[index] >= OWN_RECORDS_MIN
         most = len(np.unique(index[fit])) / CORRELATION_USUAL
-        return np.stack([plain, even * min(1.0, most / max(float(even.sum()), 1e-9))])
+        return np.stack([plain, self._evened(self.judged, np.zeros(len(own), bool), most)])
+
+    def _evened(self, rows: NDArray[np.int64], own: NDArray[np.bool_], others_most: float) -> NDArray[np.float64]:
+        """Return what rows are worth (k,) if each node had seen levels as often as the pool; of others', so much."""
+        index = self.evidence.node_index[rows]
+        raw = self._importance(rows, self._held[index]) * (own | (self._left[index] >= OWN_RECORDS_MIN))
+        found = np.zeros(len(rows))
+        found[own], found[~own] = outcomes.worth(raw[own]), outcomes.worth(raw[~own])
+        found[~own] *= min(1.0, others_most / max(float(found[~own].sum()), 1e-9))
+        return found
 
     def share_of_worth(self, rows: NDArray[np.int64]) -> float:
         """Return what each of some rows of several nodes is worth: in all no more than 1 / rho records a node."""

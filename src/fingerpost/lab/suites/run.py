@@ -58,7 +58,7 @@ BRIEF = Extent(
     asked_max=250,
     rounds=10,
     seeds=2,
-    partitions=("natural", "skewed", "one-class"),
+    partitions=("natural", "skewed", "dirichlet-0.05", "one-class", "offline"),
     arms=(
         "majority",
         "local_logistic",
