@@ -38,7 +38,7 @@ def template_of(name: str) -> Template:
     """Return a set's template as it is under dp-aggregate."""
     template = data.load(name).template(bits=256)
     return replace(
-        template, cell_bits=CELL_BITS[name], data_class=DataClass.PERSONAL, profile=Profile.DP_AGGREGATE, sketch=0
+        template, cell_bits=CELL_BITS[name], data_class=DataClass.PERSONAL, profile=Profile.DP_AGGREGATE, sketch=False
     )
 
 
@@ -138,7 +138,6 @@ def _elect_at(tables: Tables, attack: str, percent: int) -> dict[str, float]:
         "hired": len(hired),
         "bad_hires": len(bad.intersection(hired)),
         "bad_tried": sum(each.finding == "tried" and each.node_id in bad for each in hiring.verdicts),
-        "refused": hiring.count("refused"),
         "bad_refused": sum(each.finding == "refused" and each.node_id in bad for each in hiring.verdicts),
     }
 

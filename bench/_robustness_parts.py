@@ -283,9 +283,7 @@ def speed(_: Run) -> list[Figure]:
 def mean_figure(name: str, values: Sequence[float], *, detail: Mapping[str, Any] | None = None) -> Figure:
     """Return the mean over seeds, or networks, with its interval."""
     low, high = bootstrap_interval(values, statistic=np.mean)
-    unit = (
-        "nodes" if name.startswith(("bad_", "refused", "hired", "tried", "sybils_hired", "honest_hired")) else "share"
-    )
+    unit = "nodes" if name.startswith(("bad_", "hired", "tried", "sybils_hired", "honest_hired")) else "share"
     mean = float(np.mean(values))
     more = {"n": len(values)} | dict(detail or {})
     return Figure(name=name, value=mean, unit=unit, low=min(low, mean), high=max(high, mean), detail=more)
