@@ -5,12 +5,12 @@ what noise leaves). With a node's counts c in cell k at level l, two models of t
 
     c = t + z,   t a Poisson count whose mean is drawn from a gamma distribution of shape A p and scale theta,
 
-z being the noise of the release, whose distribution is known exactly. Independent gammas of one scale make a volume and,
-independent of it, Dirichlet shares of concentration A around p: cells may differ in volume, and their shares spread, as
-those of honest nodes do. The likelihood of c is the convolution of both.
+z being the noise of the release, whose distribution is known exactly. Independent gammas of one scale make a volume
+and, independent of it, Dirichlet shares of concentration A around p: cells may differ in volume, and their shares
+spread, as those of honest nodes do. The likelihood of c is the convolution of both.
 
-* The *alternative* has p = q(cell), or half way from there to the asker's shares over all cells, and theta, mixed evenly
-  over ``SCALES``. It was fixed before c was read.
+* The *alternative* has p = q(cell), or half way from there to the asker's shares over all cells, and theta, mixed
+  evenly over ``SCALES``. It was fixed before c was read.
 * The *null*, "the node's outcomes do not depend on the cell", has the same p in all cells, whatever it is, and any
   theta.
 
