@@ -128,8 +128,10 @@ async def main(carriers: list[str]) -> None:
                 bench = Bench(Path(folder) / carrier, bootstrap, random.Random(SEED), carrier=carrier)
                 if carrier == "zeromq":
                     async with running(bench, processes):
-                        figures = await kill_rounds(bench, rounds=rounds, tables=tables, rows=rows)
-                        figures += await turnover(bench)
+                        write_figures(
+                            TARGET, await kill_rounds(bench, rounds=rounds, tables=tables, rows=rows), seeds=[SEED]
+                        )
+                        figures = await turnover(bench)
                 else:
                     figures = await over_another(bench, tables=tables, rows=rows)
                 write_figures(TARGET, figures, seeds=[SEED])

@@ -6,6 +6,8 @@
                                                   the public third (in distribution: it flatters), ``uniform``
                                                   situations over the template's ranges (no data, but a codebook);
                                                   32 cells each, and 64 around ``central64``
+``dp_aggregate_{set}_accuracy_histograms``         both again without cells: a count for each half of a field's range
+                                                  and outcome, and naive Bayes (no data; packets do not hold it)
 ``dp_aggregate_{set}_accuracy_exact_{codebook}``  without any noise: what counting by cell costs
 ``secure_sum_cost_bytes``                         what one of six nodes sends for one sum
 """
@@ -17,6 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from bench._figures import Figure, is_quick, write_figures
+from bench._privacy_histograms import accuracies
 from bench._privacy_sets import NODES, SETS, Thirds, fingerprints, over_seeds, thirds
 from bench._privacy_sum import summed
 from fingerpost.fingerprint import cell_of
@@ -49,6 +52,9 @@ def main() -> None:
                 values, sent = measured(split)
                 for way, value in values.items():
                     found.setdefault("_".join(part for part in ("accuracy", way, kind) if part), []).append(value)
+            for way, value in accuracies(thirds(name, seed, Profile.DP_AGGREGATE), seed).items():
+                key = "_".join(part for part in ("accuracy", way, "histograms") if part)
+                found.setdefault(key, []).append(value)
         for key, shares in found.items():
             figures.append(over_seeds(f"dp_aggregate_{name}_{key}", shares, "fraction", nodes=NODES, epsilon=1))
     figures.append(Figure(name="secure_sum_cost_bytes", value=sent, unit="bytes", detail={"nodes": NODES}))

@@ -1,14 +1,17 @@
 """What groups (k-anonymous) tell: how well questions are answered from them, and whom an attacker finds in them.
 
 ``k_anonymous_{set}_accuracy``      share of records that nobody emitted whose outcome is the answer's first
-``k_anonymous_{set}_naming``        an attacker knows the situation and outcome of everybody, and names the likeliest
+``k_anonymous_{set}_member_naming`` an attacker knows the situation and outcome of everybody, and names the likeliest
                                     member for each packet: how often it is the member that he is asked for (<= 1/10)
-``k_anonymous_{set}_mia_auc``       the same attacker says who is in any packet at all, by the nearest packet that tells
+``k_anonymous_{set}_member_mia_auc``
+                                    the same attacker says who is in any packet at all, by the nearest packet that tells
                                     of the record's outcome, less how near public records are (half is guessing)
 ``k_anonymous_{set}_unanimous``     share of groups of a single outcome: whoever is known to be in one has that outcome
 ``k_anonymous_{set}_accuracy_exact`` accuracy without merging small cells: what merging costs
-``control_naming_{set}``            the naming attack on a fingerprint of each record (open): it has to succeed
-``control_mia_{set}``               likewise
+``control_member_naming_{set}``     the naming attack on a fingerprint of each record (open): it has to succeed
+``control_member_mia_{set}``        likewise
+
+Names without ``member`` are those of ``bench.privacy_attacks``, by its attackers.
 """
 
 from __future__ import annotations
@@ -59,11 +62,11 @@ def measured(name: str, seed: int) -> dict[str, float]:
     return {
         "accuracy": accuracy(split, packets),
         "accuracy_exact": accuracy(split, exact),
-        "naming": naming(content["fingerprint"], known, members),
-        "mia_auc": membership(split, content["fingerprint"], content["outcome"]),
+        "member_naming": naming(content["fingerprint"], known, members),
+        "member_mia_auc": membership(split, content["fingerprint"], content["outcome"]),
         "unanimous": unanimous / count,
-        "control_naming": naming(known, known, [[row] for row in range(len(known))]),
-        "control_mia": auc(
+        "control_member_naming": naming(known, known, [[row] for row in range(len(known))]),
+        "control_member_mia": auc(
             -hamming(known, known).min(axis=1).astype(np.float64),
             -hamming(strangers, known).min(axis=1).astype(np.float64),
         ),

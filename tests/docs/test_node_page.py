@@ -56,7 +56,7 @@ def test_the_page_lists_every_metric_with_its_kind() -> None:
 def test_the_page_lists_every_path_of_the_control_api_with_its_method() -> None:
     source = (SOURCE / "node/daemon/api.py").read_text(encoding="utf-8")
     served = set(re.findall(r'"(/v1/[\w/]+|/metrics)"\]? ?[:=] \("(\w+)"', source))
-    assert len(served) == 14
+    assert len(served) == 15
     assert {(path, method) for method, path in re.findall(r"^\| `(\w+) (/[\w/]+)` \|", PAGE, re.MULTILINE)} == served
 
 

@@ -331,3 +331,25 @@ def test_nodes_met_before_lead_back_into_the_network(tmp_path: Path) -> None:
             assert await eventually(lambda: finds(other, record(2), record(3)))
 
     asyncio.run(scenario())
+
+
+def test_a_first_node_that_is_killed_comes_back_by_nodes_it_met(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        options = DirectoryOptions(network_id=NETWORK_ID, clock=SettableClock(), state=tmp_path / "state")
+        async with directories() as network:
+            first = await open_directory(options)
+            network.opened.append(first)
+            other, third = await network.open(), await network.open()
+            await other.announce(REGION, record(2))
+            assert await eventually(lambda: finds(first, record(2)))
+            assert await eventually(lambda: meets(first, third))
+            met = {each.endpoint for each in (other, third)}
+            kept = (tmp_path / "state/opendht-nodes").read_text().split()
+            assert met & set(kept), "what a kill must not lose is on disk before anything is closed"
+            await first.close()
+            (tmp_path / "state/opendht-nodes").write_text("".join(f"{each}\n" for each in kept))
+            again = await open_directory(options)
+            network.opened.append(again)
+            assert await eventually(lambda: finds(again, record(2)))
+
+    asyncio.run(scenario())

@@ -165,6 +165,19 @@ class Place:
             status = run(list(arguments))
         return Result(status, out.getvalue(), err.getvalue())
 
+    def spawn(self, *arguments: str) -> Result:
+        """Run one command in this home as a process of its own, so that several can run at the same time."""
+        done = subprocess.run(
+            [sys.executable, "-m", "fingerpost", *arguments],
+            cwd=self.folder,
+            env=ENVIRONMENT | {"FINGERPOST_HOME": str(self.home.root)},
+            capture_output=True,
+            text=True,
+            timeout=4 * SECONDS_MAX,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
     def log(self) -> list[dict[str, Any]]:
         """Return the lines that the daemon logged so far."""
         return [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]

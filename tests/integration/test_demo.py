@@ -13,7 +13,8 @@ import pytest
 from fingerpost.lab import central, demo
 from fingerpost.lab.arms import Arm, draws
 from fingerpost.lab.crash import MEMORY, NetworkPart
-from fingerpost.lab.demo import FIRST_TO_ASK, OWN_ROWS, Demo, DemoReport, rows_of
+from fingerpost.lab.demo import FIRST_TO_ASK, Demo, rows_of
+from fingerpost.lab.demo_report import OWN_ROWS, SCHEMA, DemoReport
 from fingerpost.lab.exchange import Exchange, SeededEntropy
 from fingerpost.lab.heart import HOSPITALS, Patient, load_heart_template, load_patients, row_bytes
 from fingerpost.limits import PACKET_SIZE_BYTES
@@ -36,8 +37,12 @@ def report() -> DemoReport:
         back = demonstration.come_back(emissions[-1])
         newcomers = demonstration.compare(steps.append)
         assert sum(steps) == demonstration.steps()
+        flipping: list[int] = []
+        flipped = demonstration.flip(newcomers, flipping.append)
+        assert sum(flipping) == demonstration.flip_steps()
         network = NetworkPart(carrier=MEMORY, joined=joined, crash=crash, back=back, ended=demonstration.end())
-        return demonstration.report(network, emissions, question, newcomers)
+        profiles = demonstration.compare_profiles(newcomers, emissions, lambda _done: None)
+        return demonstration.report(network, emissions, question, newcomers, flipped, profiles)
 
 
 @pytest.fixture(scope="module")
@@ -128,13 +133,15 @@ def test_a_forecast_does_not_see_the_outcomes_it_is_asked_for(report: DemoReport
 def test_the_document_is_json_and_every_key_is_described(report: DemoReport) -> None:
     document = json.loads(report.to_json())
     described = set(re.findall(r"`(\w+)`", PAGE.read_text(encoding="utf-8")))
-    assert document["schema"] == demo.SCHEMA
+    assert document["schema"] == SCHEMA
     for part in (
         document,
         document["network"],
         document["hospitals"][0],
         document["question"],
         document["newcomers"][0],
+        document["flipped"],
+        document["profiles"][0],
     ):
         assert set(part) <= described
     assert set(document["newcomers"][0]["results"][0]) <= described
@@ -201,3 +208,63 @@ def test_a_seal_changes_who_can_read_and_nothing_in_what_is_answered(exchange: E
     found, wanted = (one.forecast(FIRST_TO_ASK, sources, own=nobody, asked=rows) for one in (sealed, exchange))
     assert np.abs(found - wanted).max() < 1e-9
     sealed.close()
+
+
+def test_a_liar_is_felt_by_whoever_believes_everybody_and_said_to_be_so_in_figures_of_this_run(
+    report: DemoReport,
+) -> None:
+    flipped = report.flipped
+    assert flipped is not None
+    newcomer = next(one for one in report.newcomers if one.name == flipped.asker)
+    assert flipped.honest.alone == newcomer.scores(Arm.PACKETS, 0)
+    assert flipped.own.with_own == newcomer.scores(Arm.OWN_PACKETS, OWN_ROWS)
+    assert flipped.undefended.alone is not None
+    assert flipped.honest.alone is not None
+    assert flipped.undefended.alone.auc < flipped.honest.alone.auc
+    liar = next(emission for emission in report.emissions if emission.hospital == flipped.liar)
+    assert (flipped.explained["node_id"], flipped.explained["packets"]) == (liar.node_id, liar.packets)
+    assert list(flipped.findings) == [0, OWN_ROWS, 200]
+    assert flipped.findings[OWN_ROWS] == flipped.explained["finding"]
+    assert any(flipped.verdict()[1:] in sentence for sentence in report.verdicts)
+
+
+def test_every_profile_says_what_it_reaches_and_the_seal_costs_nothing(report: DemoReport) -> None:
+    reached = {result.profile: result for result in report.profiles}
+    assert set(reached) == set(Profile)
+    assert [result.profile for result in report.profiles if result.is_measured_in_nodes] == [Profile.CONSORTIUM]
+    sealed, clear = (reached[profile].mean for profile in (Profile.CONSORTIUM, Profile.OPEN))
+    assert sealed.auc == pytest.approx(clear.auc, abs=1e-9)
+    assert sealed.log_loss == pytest.approx(clear.log_loss, abs=1e-3)
+    assert (reached[Profile.OPEN].packets, reached[Profile.LOCAL_DP].packets) == (920, 920)
+    assert reached[Profile.K_ANONYMOUS].packets <= 920 / 10
+    assert reached[Profile.DP_AGGREGATE].packets == 4 * 32
+
+
+@pytest.mark.parametrize("profile", [Profile.K_ANONYMOUS, Profile.DP_AGGREGATE, Profile.LOCAL_DP])
+def test_where_no_packet_tells_of_one_patient_a_newcomer_asks_and_nobody_is_said_to_be_found_out(
+    profile: Profile,
+) -> None:
+    with Demo(quick=True, carrier=MEMORY, profile=profile) as demonstration:
+        demonstration.join(lambda _done: None)
+        emissions = demonstration.emit()
+        question = demonstration.ask_once()
+        assert question.answer.node_count == 3
+        emissions = (*emissions, demonstration.emit_last())
+        newcomers = demonstration.compare(lambda _done: None)
+        assert demonstration.flip(newcomers, lambda _done: None) is None
+    for newcomer in newcomers:
+        assert newcomer.scores(Arm.PACKETS, 0) is not None
+        assert newcomer.scores(Arm.PACKETS, OWN_ROWS) is None
+    assert all(emission.acknowledged for emission in emissions)
+
+
+def test_an_answer_of_counts_is_what_the_node_itself_says() -> None:
+    connected = Exchange.in_memory(load_heart_template(Profile.LOCAL_DP), load_patients(), seed=0)
+    for hospital in HOSPITALS:
+        if hospital != FIRST_TO_ASK:
+            connected.emit(hospital)
+    rows = rows_of(connected.patients, FIRST_TO_ASK)[:5]
+    sources = [hospital for hospital in HOSPITALS if hospital != FIRST_TO_ASK]
+    forecast = connected.forecast(FIRST_TO_ASK, sources, own=rows[:0], asked=rows)
+    assert forecast == pytest.approx(connected.ask_rows(FIRST_TO_ASK, rows), abs=1e-9)
+    connected.close()

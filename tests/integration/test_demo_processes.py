@@ -13,10 +13,15 @@ from pathlib import Path
 import pytest
 
 from fingerpost.errors import DaemonError
+from fingerpost.lab.arms import Arm, Result
 from fingerpost.lab.crash import MEMORY, NetworkPart, largest_difference
-from fingerpost.lab.demo import FIRST_TO_ASK, KILLED, Demo, Question
+from fingerpost.lab.demo import FIRST_TO_ASK, KILLED, Demo
+from fingerpost.lab.demo_report import OWN_ROWS, Question
 from fingerpost.lab.heart import HOSPITALS
+from fingerpost.lab.scores import Scores
+from fingerpost.lab.verdicts import Newcomer
 from fingerpost.limits import PACKET_SIZE_BYTES
+from fingerpost.packet import Profile
 from fingerpost.processes import ProcessMark, family_of
 from tests.integration.daemons import ENVIRONMENT, SECONDS_MAX
 
@@ -112,6 +117,57 @@ def test_hospitals_join_and_emit_and_ask_over_every_other_carrier_with_the_same_
         ended = demonstration.end()
     assert ended is not None
     assert (ended.started, ended.left) == (9 if carrier == "nats" else 8, 0)
+    assert [mark for mark in running if mark.is_running] == [family_of(os.getpid())[0]]
+    assert list(places.iterdir()) == []
+
+
+@pytest.mark.parametrize("profile", [Profile.OPEN, Profile.K_ANONYMOUS, Profile.DP_AGGREGATE, Profile.LOCAL_DP])
+def test_hospitals_emit_and_ask_and_come_back_under_every_other_profile(places: Path, profile: Profile) -> None:
+    with Demo(quick=True, profile=profile) as demonstration:
+        demonstration.join(lambda _done: None)
+        running = set(family_of(os.getpid()))
+        emissions = demonstration.emit()
+        assert all(emission.acknowledged for emission in emissions)
+        question = demonstration.ask_once()
+        assert question.answer.node_count == 3
+        crash = demonstration.crash(question, emissions)
+        assert crash is not None
+        assert (crash.acknowledged, crash.lost) == (sum(emission.packets for emission in emissions), 0)
+        assert crash.same_evidence
+        assert demonstration.emit_last().acknowledged, "the two hospitals that run can vouch for a ledger"
+        ended = demonstration.end()
+    assert ended is not None
+    assert ended.left == 0
+    assert [mark for mark in running if mark.is_running] == [family_of(os.getpid())[0]]
+    assert list(places.iterdir()) == []
+
+
+def test_a_hospital_that_lies_does_so_in_processes_of_its_own_and_none_of_either_network_is_left(places: Path) -> None:
+    known = Scores(auc=0.7, log_loss=0.6, accuracy=0.7)
+    asker = Newcomer(
+        name=FIRST_TO_ASK,
+        patients=200,
+        share=0.74,
+        others_share=0.5,
+        warning="",
+        results=tuple(
+            Result(arm=arm, own_rows=own_rows, scores=known, bytes=0)
+            for arm in (Arm.PACKETS, Arm.OWN_PACKETS)
+            for own_rows in (0, OWN_ROWS)
+        ),
+    )
+    steps: list[int] = []
+    with Demo(quick=True) as demonstration:
+        demonstration.join(lambda _done: None)
+        flipped = demonstration.flip([asker], steps.append)
+        running = set(family_of(os.getpid()))
+        ended = demonstration.end()
+    assert sum(steps) == demonstration.flip_steps()
+    assert flipped is not None
+    assert (flipped.explained["packets"], flipped.patients) == (294, 200)
+    assert flipped.undefended.alone != flipped.defended.alone
+    assert ended is not None
+    assert (ended.started, ended.left) == (16, 0)
     assert [mark for mark in running if mark.is_running] == [family_of(os.getpid())[0]]
     assert list(places.iterdir()) == []
 

@@ -14,6 +14,8 @@ import pytest
 from fingerpost.errors import RecordError, TemplateError, UsageError
 from fingerpost.node.facade import Node
 from fingerpost.node.network import MemoryNetwork
+from fingerpost.node.serving import Question, Serving
+from fingerpost.node.wire import WantCells
 from fingerpost.synthesis import Evidence, FittedKernel, _synthesizer, fit
 from fingerpost.synthesis.receipt import verify_receipt
 from fingerpost.template import Template, parse_template
@@ -222,3 +224,33 @@ def test_an_unknown_mode_of_asking_is_refused(template: Template) -> None:
     with Node(template) as node, pytest.raises(UsageError) as caught:
         node.ask({"size": 5}, mode="telepathy")  # type: ignore[arg-type]
     assert caught.value.code == "mode-unknown"
+
+
+def test_a_subject_asked_about_again_shows_holders_no_other_cells(
+    network: MemoryNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+    cells_of_question = Serving.answer
+
+    def note(serving: Serving, question: Question, **more: Any) -> Any:
+        if isinstance(question, WantCells):
+            asked.append(question.cells)
+        return cells_of_question(serving, question, **more)
+
+    monkeypatch.setattr(Serving, "answer", note)
+    template = parse_template(TEMPLATE + '[cells]\nkind = "prefix"\nbits = 8\n')
+    with Node(template, network=network) as holder, Node(template, network=network, follow=False) as asker:
+        _tell(holder, 40)
+        first, later = {"size": 3, "language": "c"}, {"size": 97, "language": "python"}
+        for subject in ("Ada", None):
+            asked.clear()
+            asker.ask(first, mode="cells", cells=2, subject=subject)
+            before = {tuple(cells) for cells in asked}
+            asked.clear()
+            answer = asker.ask(later, mode="cells", cells=2, subject=subject)
+            assert before
+            assert ({tuple(cells) for cells in asked} == before) == (subject == "Ada")
+            assert answer.gathering is not None
+        asked.clear()
+        holder.ask(first, subject="Ada")
+        assert not asked, "a node that keeps the whole template tells nobody"

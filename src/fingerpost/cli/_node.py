@@ -45,6 +45,7 @@ class AnyNode(Protocol):
         mode: Mode | None = None,
         cells: int = PROBES_DEFAULT,
         tells_situation: bool = False,
+        subject: object = None,
     ) -> Answer:
         """Return what happened elsewhere in situations like this one."""
         ...

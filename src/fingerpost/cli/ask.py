@@ -62,6 +62,15 @@ CellsOption = Annotated[int, typer.Option("--cells", min=1, help="How many cells
 TellsOption = Annotated[
     bool, typer.Option("--tells-situation", help="Let --mode direct tell a holder a personal situation.")
 ]
+SubjectOption = Annotated[
+    str | None,
+    typer.Option(
+        "--subject",
+        metavar="ID",
+        help="Whom the situation is about: on one day --mode cells then asks for the same cells again. Never sent.",
+        show_default=False,
+    ),
+]
 
 
 AuditOption = Annotated[
@@ -131,6 +140,7 @@ def ask(
     mode: ModeOption = None,
     cells: CellsOption = PROBES_DEFAULT,
     tells_situation: TellsOption = False,
+    subject: SubjectOption = None,
     audit: AuditOption = False,
     receipt: ReceiptOption = None,
     template: TemplateOption = None,
@@ -158,8 +168,8 @@ def ask(
         elif audit:
             answers = node.audit()
         else:
-            how = None if mode is None else mode.literal
-            answers = [node.ask(situation, conditions=where, mode=how, cells=cells, tells_situation=tells_situation)]
+            how: Any = {"mode": mode and mode.literal, "cells": cells, "tells_situation": tells_situation}
+            answers = [node.ask(situation, conditions=where, subject=subject, **how)]
         if receipt is not None:
             _save_receipt(node, answers[0], receipt)
     if json:

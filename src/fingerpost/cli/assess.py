@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from fingerpost.lab.assess.deployment import Deployment
     from fingerpost.lab.assess.splits import Request
+    from fingerpost.lab.assess.table import Roles
 
 STANDARD_OUTPUT = "-"
 
@@ -36,6 +37,12 @@ TimeColumnOption = Annotated[
         metavar="COLUMN",
         help="The column that says when: train on the past, ask about the future.",
         show_default=False,
+    ),
+]
+HorizonOption = Annotated[
+    int,
+    typer.Option(
+        "--horizon", metavar="N", min=1, max=10_000, help="With --time-column: outcomes are known N moments later."
     ),
 ]
 TemplateOption = Annotated[
@@ -94,7 +101,7 @@ JsonOption = Annotated[
         "rules": "what was fixed before anything was scored",
         "notes": "what was repaired, dropped or drawn",
         "arms": "by name: accuracy, auc, log_loss, worst_node_accuracy, bytes, seconds, intervals",
-        "failure_modes": "non_iid, communication, byzantine, and what was not measured",
+        "failure_modes": "inversion, non_iid, communication, byzantine, coordinator, and what was not measured",
         "scaling": "error and bytes of outcome routing for more and more nodes, with fitted laws; who agrees with whom",
         "actions": "with --action: estimates by action, raw shares, and whether they can be compared",
         "dimensions": "the summary: outcome routing beside federated learning",
@@ -115,6 +122,7 @@ def assess(
     node_column: NodeColumnOption = None,
     action: ActionOption = None,
     time_column: TimeColumnOption = None,
+    horizon: HorizonOption = 1,
     template: TemplateOption = None,
     deployment: DeploymentOption = None,
     resume: ResumeOption = None,
@@ -134,8 +142,10 @@ def assess(
     files = [file for file in (report, None if out.as_json else json) if file is not None]
     _check(files)
     walls = None if deployment is None else _deployment(deployment)
-    columns = {"outcome": outcome, "node": node_column, "action": action, "time": time_column}
-    request = _request(data, columns, template=template, nodes=nodes, alpha=alpha, quick=quick, seed=seed)
+    from fingerpost.lab.assess.table import Roles
+
+    roles = Roles(outcome=outcome, node=node_column, action=action, time=time_column, horizon=horizon)
+    request = _request(data, roles, template=template, nodes=nodes, alpha=alpha, quick=quick, seed=seed)
     document = _assessed(request, resume=resume, out=out)
     if walls is not None:
         _hold_against(document, walls)
@@ -177,7 +187,7 @@ def _hold_against(document: dict[str, Any], deployment: "Deployment") -> None:
 
 def _request(
     data: Path,
-    columns: "Mapping[str, str | None]",
+    roles: "Roles",
     *,
     template: Path | None,
     nodes: int,
@@ -188,14 +198,10 @@ def _request(
     from fingerpost.files import load_template
     from fingerpost.lab.assess import rules
     from fingerpost.lab.assess.splits import Request
-    from fingerpost.lab.assess.table import Roles, read_assessed
+    from fingerpost.lab.assess.table import read_assessed
 
     sizes = rules.QUICK if quick else rules.FULL
     given = None if template is None else load_template(template)
-    outcome = columns["outcome"]
-    if outcome is None:
-        raise AssertionError("the outcome is a required option")
-    roles = Roles(outcome=outcome, node=columns["node"], action=columns["action"], time=columns["time"])
     table = read_assessed(data, roles, rows_max=sizes.rows_max, seed=seed)
     return Request(table=table, source=data.name, sizes=sizes, nodes=nodes, alpha=alpha, seed=seed, template=given)
 
@@ -237,7 +243,8 @@ def _tell(document: "Mapping[str, Any]", out: Output) -> None:
         out.line(f"  {document['checklist']['sentence']}")
     if "actions" in document and document["actions"]["overlap_warning"]:
         out.warning("actions were taken in different situations: their outcomes are associations, not effects")
-    out.title("Not measured")
+    if document["failure_modes"]["not_measured"]:
+        out.title("Not measured")
     for text in document["failure_modes"]["not_measured"].values():
         out.line(f"  {text}")
 

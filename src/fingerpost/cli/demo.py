@@ -15,7 +15,9 @@ from fingerpost.cli._output import Output
 from fingerpost.errors import FingerpostError
 
 if TYPE_CHECKING:
-    from fingerpost.lab.demo import Demo, DemoReport
+    from fingerpost.cli._demo_story import Story
+    from fingerpost.lab.demo import Demo
+    from fingerpost.lab.demo_report import DemoReport
     from fingerpost.packet import Profile
 
 STANDARD_OUTPUT = "-"
@@ -36,6 +38,9 @@ class ProfileName(StrEnum):
 
     CONSORTIUM = "consortium"
     OPEN = "open"
+    K_ANONYMOUS = "k-anonymous"
+    DP_AGGREGATE = "dp-aggregate"
+    LOCAL_DP = "local-dp"
 
     @property
     def profile(self) -> "Profile":
@@ -47,7 +52,7 @@ class ProfileName(StrEnum):
 
 ProfileOption = Annotated[
     ProfileName,
-    typer.Option("--profile", help="How packets leave the hospitals: sealed for the four of them, or in clear."),
+    typer.Option("--profile", help="Under which privacy profile packets leave the hospitals."),
 ]
 CarrierOption = Annotated[
     CarrierName,
@@ -80,6 +85,9 @@ JsonFileOption = Annotated[
         "hospitals": "what each hospital emitted",
         "question": "one question with its whole answer and with what came true",
         "newcomers": "the scores of every method at every hospital",
+        "flipped": "the scores when one hospital tells the opposite of what it saw, undefended and defended, and what "
+        "spoke against it; null where packets do not tell of one patient each",
+        "profiles": "what every privacy profile promises, and the scores of newcomers under it",
         "verdicts": "what the figures say, in sentences",
         "notes": "what was left out, and why",
     },
@@ -88,7 +96,7 @@ JsonFileOption = Annotated[
         "fingerpost demo",
         "fingerpost demo --quick",
         "fingerpost demo --carrier nats",
-        "fingerpost demo --profile open",
+        "fingerpost demo --profile dp-aggregate",
         "fingerpost demo --json demo.json",
     ),
 )
@@ -96,6 +104,9 @@ def demo(
     *,
     quick: Annotated[
         bool, typer.Option("--quick", help="Leave out the central models, and draw the 25 own patients once.")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Print the whole answer, and every method at every hospital, as well.")
     ] = False,
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, help="Seed of every random choice.")] = 0,
     carrier: CarrierOption = CarrierName.ZEROMQ,
@@ -106,9 +117,11 @@ def demo(
 
     Each hospital is a node in a process of its own. They find each other, three emit packets, the fourth asks, one is
     killed, and nothing is lost. Then each hospital in turn is the newcomer, which has no outcomes of its own yet, and
-    asks about its patients. The data come with the package; your home is neither read nor written, and no process is
-    left when the demo ends.
+    asks about its patients. One hospital tells the opposite of what it saw, and every privacy profile says what it
+    costs. The data come with the package; your home is neither read nor written, and no process is left when the demo
+    ends.
     """
+    from fingerpost.cli._demo_story import Story
     from fingerpost.lab.demo import Demo
 
     out = Output(as_json=str(json) == STANDARD_OUTPUT)
@@ -118,7 +131,7 @@ def demo(
         _ended_by_signals(),
         Demo(seed=seed, quick=quick, carrier=carrier.value, profile=profile.profile) as demonstration,
     ):
-        report = _run(demonstration, out)
+        report = _run(demonstration, Story(out, full=full), out)
     if out.as_json:
         out.document(report.to_document())
         return
@@ -157,19 +170,16 @@ def _ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _run(demonstration: "Demo", out: Output) -> "DemoReport":
+def _run(demonstration: "Demo", story: "Story", out: Output) -> "DemoReport":
     """Run the acts of the demo, and tell them as they happen unless JSON is wanted."""
-    from fingerpost.cli._demo_story import Story
     from fingerpost.lab.crash import NetworkPart
 
-    story = Story(out)
     story.opening(demonstration)
     with out.progress("Starting the hospitals", total=demonstration.join_steps()) as advance:
         joined = demonstration.join(advance)
     story.joined(joined, carrier=demonstration.carrier)
     emissions = demonstration.emit()
-    is_sealed = demonstration.template.profile.name == "CONSORTIUM"
-    story.emissions(emissions, is_sealed=is_sealed)
+    story.emissions(emissions, profile=demonstration.profile)
     question = demonstration.ask_once()
     story.question(question, emissions)
     crash = demonstration.crash(question, emissions)
@@ -180,9 +190,15 @@ def _run(demonstration: "Demo", out: Output) -> "DemoReport":
         story.crash(crash, question, last, back)
     with out.progress("Asking about all 920 patients", total=demonstration.steps()) as advance:
         newcomers = demonstration.compare(advance)
-    ended = demonstration.end()
     story.newcomers(newcomers, demonstration)
+    with out.progress("Starting over, with a liar", total=demonstration.flip_steps()) as advance:
+        flipped = demonstration.flip(newcomers, advance)
+    ended = demonstration.end()
+    story.flipped(flipped, profile=demonstration.profile)
+    with out.progress("Comparing the profiles", total=len(ProfileName)) as advance:
+        profiles = demonstration.compare_profiles(newcomers, emissions, advance)
+    story.profiles(profiles, newcomers, chosen=demonstration.profile)
     network = NetworkPart(carrier=demonstration.carrier, joined=joined, crash=crash, back=back, ended=ended)
-    report = demonstration.report(network, emissions, question, newcomers)
+    report = demonstration.report(network, emissions, question, newcomers, flipped, profiles)
     story.verdicts(report)
     return report

@@ -52,7 +52,7 @@ SumOption = Annotated[
         "--sum",
         metavar="CONFIG",
         help="Add the counts up with those of all members that this configuration of a node lists, so that nobody sees "
-        "but the sum (dp-aggregate). All of them run this at the same time, while no node runs in their homes.",
+        "but the sum (dp-aggregate). All of them run this at the same time, whether a node runs in their homes or not.",
         show_default=False,
     ),
 ]

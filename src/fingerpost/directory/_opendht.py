@@ -196,6 +196,7 @@ class OpendhtDirectory:
             self.refused[reason] = before + count
             if before.bit_length() != self.refused[reason].bit_length():  # a flood must not fill the disk
                 _LOG.warning("refused values of a region: %s (%d so far)", reason, self.refused[reason])
+        before_reply = set(self._nodes)
         for text in reply.nodes:
             with contextlib.suppress(ValueError):
                 node = split_host(text)
@@ -203,6 +204,8 @@ class OpendhtDirectory:
                 self._nodes[node] = None
         while len(self._nodes) > NODES_REMEMBERED_MAX:
             del self._nodes[next(iter(self._nodes))]
+        if self._nodes.keys() != before_reply:  # now: a node that is killed comes to write nothing
+            write_nodes(self._state, self._nodes)
 
     def _keep(self, key: bytes, found: Iterable[HolderRecord]) -> None:
         self._cache.pop(key, None)

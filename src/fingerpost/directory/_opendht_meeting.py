@@ -1,5 +1,8 @@
 """How an OpenDHT node meets its network: it greets every node it was told of, all at once, until one has answered.
 
+From then on it greets each of them every half minute: the first node of a network names nobody, so when it comes back
+without its disk, it is found by the others or not at all.
+
 OpenDHT's own ``bootstrap`` goes through its nodes one after the other. One that is gone, and a node that restarts
 knows many such, holds up every operation by seven seconds and more; so it is told of them only for later, when
 everybody has been lost. An operation that comes before anybody was met can fail, or search for nothing but time.
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +20,7 @@ from typing import Any
 MEET_SECONDS_MAX = 1.0  # for somebody to answer; then operations begin all the same
 GREET_AGAIN_SECONDS = 0.2  # between two greetings of a node that may be about to start, doubled each time
 GREET_AGAIN_SECONDS_MAX = 10.0
+GREET_STILL_SECONDS = 30.0  # between two greetings of a node once somebody has answered
 
 
 class Meeting:
@@ -48,7 +53,7 @@ class Meeting:
 
     async def _greet(self, host: str, port: int) -> None:
         pause, told = GREET_AGAIN_SECONDS, False
-        while not self._met.is_set():
+        while True:
             for address in await self._addresses(host, port):
                 self._greetings += 1
                 self._dht.ping(address, self._on_answer)
@@ -59,6 +64,8 @@ class Meeting:
                 async with asyncio.timeout(pause):
                     await self._met.wait()
             pause = min(2 * pause, GREET_AGAIN_SECONDS_MAX)
+            if self._met.is_set():
+                await asyncio.sleep(GREET_STILL_SECONDS * (0.75 + secrets.randbelow(512) / 1_024))
 
     async def _addresses(self, host: str, port: int) -> list[Any]:
         import opendht

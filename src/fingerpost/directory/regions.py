@@ -74,6 +74,11 @@ class HolderRegions:
         """Return the depth at which the holder stood when last asked."""
         return self._depth
 
+    def may_hold(self, group: int) -> bool:
+        """Say whether a group may be placed among the holders of this holder's region, or of the one above."""
+        shift = 32 - max(0, self._depth - 1)
+        return group_leading(self._template_id, group) >> shift == self._leading >> shift
+
     def begin(self) -> None:
         """Start a round: forget what the regions held."""
         self._seen.clear()
@@ -182,6 +187,11 @@ class HolderSearch:
         """Return the regions read that have been divided: they change slowly."""
         return tuple(region for region, sight in self._seen.items() if sight.is_divided)
 
+    @property
+    def is_divided(self) -> bool:
+        """Say whether holders stand in more than one region, as far as was read."""
+        return bool(self.inner_regions)
+
     def regions_to_read(self) -> tuple[Region, ...]:
         """Return the regions to read now, the most promising first; none when the search is over."""
         room = REGION_LOOKUPS_MAX - len(self._seen)
@@ -211,6 +221,11 @@ class HolderSearch:
     def holders(self) -> tuple[HolderRecord, ...]:
         """Return the latest record of each member found that falls into ``region``, ordered by public key."""
         members = self._members(self.region())
+        return tuple(members[key] for key in sorted(members))
+
+    def seen(self) -> tuple[HolderRecord, ...]:
+        """Return the latest record of each member found anywhere, ordered by public key."""
+        members = self._members(self._root)
         return tuple(members[key] for key in sorted(members))
 
     def _members(self, region: Region) -> dict[PublicKey, HolderRecord]:

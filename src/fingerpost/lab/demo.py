@@ -6,15 +6,12 @@ central models of the comparison do, which is their point.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 import numpy as np
 
-from fingerpost import __version__
 from fingerpost.lab import central
 from fingerpost.lab.arms import (
     BYTES_PER_SHARE,
@@ -39,9 +36,12 @@ from fingerpost.lab.crash import (
     count_copies,
     largest_difference,
 )
+from fingerpost.lab.demo_profiles import ProfileResult, profile_result, profile_verdict
+from fingerpost.lab.demo_report import OWN_ROWS, DemoReport, Question
 from fingerpost.lab.exchange import Emission, Exchange
+from fingerpost.lab.flipped import STEPS as FLIPPED_STEPS
+from fingerpost.lab.flipped import Flipped, lied, measure_flipped
 from fingerpost.lab.heart import (
-    CITATION,
     DISEASED,
     HOSPITALS,
     Patient,
@@ -51,19 +51,15 @@ from fingerpost.lab.heart import (
     row_bytes,
 )
 from fingerpost.lab.hospital_process import Ended, HospitalProcesses, Joined
-from fingerpost.lab.verdicts import Newcomer, prior_warning, verdicts
-from fingerpost.limits import PACKET_SIZE_BYTES
+from fingerpost.lab.verdicts import Newcomer, mean_area, prior_warning, verdicts
+from fingerpost.node.emission import is_release
+from fingerpost.node.noise import OpenDpNoise
 from fingerpost.packet import Profile
 from fingerpost.ports import day_of
 from fingerpost.system import SystemClock
-from fingerpost.template import SCALE, Template, encode_table, profile_name
+from fingerpost.template import SCALE, Template, encode_table
 
-if TYPE_CHECKING:
-    from fingerpost.synthesis import Answer
-
-SCHEMA = "fingerpost-demo/2"
 PROFILE_DEFAULT = Profile.CONSORTIUM
-OWN_ROWS = 25
 REPETITIONS = 4
 REPETITIONS_QUICK = 1
 FIRST_TO_ASK = "Long Beach"
@@ -76,72 +72,11 @@ NOTE_NO_SKLEARN = (
 NOTE_QUICK = f"quick: the central models were left out, and {OWN_ROWS} own patients were drawn once"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """One question in full: ``patient`` counts from 1 in the newcomer's rows; ``happened`` is what came true."""
-
-    newcomer: str
-    patient: int
-    situation: dict[str, str | None]
-    answer: Answer
-    happened: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoReport:
-    """Everything the demo found; ``docs/reference/demo.md`` describes ``to_document``."""
-
-    seed: int
-    repetitions: int
-    template: Template
-    network: NetworkPart
-    emissions: tuple[Emission, ...]
-    question: Question
-    newcomers: tuple[Newcomer, ...]
-    verdicts: tuple[str, ...]
-    notes: tuple[str, ...]
-    seconds: float
-
-    def to_document(self) -> dict[str, Any]:
-        """Return the report as plain dicts, lists, texts and numbers."""
-        return {
-            "schema": SCHEMA,
-            "fingerpost": __version__,
-            "seed": self.seed,
-            "repetitions": self.repetitions,
-            "own_rows": OWN_ROWS,
-            "seconds": round(self.seconds, 1),
-            "data": CITATION,
-            "template": {
-                "name": self.template.name,
-                "template_id": self.template.template_id.hex(),
-                "fingerprint_bits": self.template.fingerprint_bits,
-                "profile": profile_name(self.template.profile),
-            },
-            "network": self.network.to_document(),
-            "hospitals": [asdict(emission) for emission in self.emissions],
-            "question": {
-                "newcomer": self.question.newcomer,
-                "patient": self.question.patient,
-                "situation": self.question.situation,
-                "answer": self.question.answer.as_dict(),
-                "happened": self.question.happened,
-            },
-            "newcomers": [_newcomer_document(newcomer) for newcomer in self.newcomers],
-            "verdicts": list(self.verdicts),
-            "notes": list(self.notes),
-        }
-
-    def to_json(self) -> str:
-        """Return the report as a JSON text."""
-        return json.dumps(self.to_document(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 class Demo:
     """The demo in its acts, in this order; a context manager that ends whatever it started.
 
-    ``join``, ``emit``, ``ask_once``, ``crash``, ``emit_last``, ``come_back``, ``compare``, ``end``, ``report``. With
-    the carrier ``memory`` all nodes are in this process, and nobody can crash.
+    ``join``, ``emit``, ``ask_once``, ``crash``, ``emit_last``, ``come_back``, ``compare``, ``flip``, ``end``,
+    ``compare_profiles``, ``report``. With the carrier ``memory`` all nodes are in this process, and nobody can crash.
     """
 
     def __init__(
@@ -158,7 +93,12 @@ class Demo:
         self.template = load_heart_template(profile)
         self.patients = load_patients()
         self.features = features_of(self.template, self.patients)
+        self.profile = profile
+        if profile is Profile.DP_AGGREGATE:
+            OpenDpNoise()  # Raises now what a node would raise a minute later.
         self.processes = None if carrier == MEMORY else HospitalProcesses(self.template, carrier=carrier, seed=seed)
+        self._lying_processes: HospitalProcesses | None = None
+        self._lying: Exchange | None = None
         self.notes = [NOTE_QUICK] if quick else [] if central.sklearn_is_installed() else [NOTE_NO_SKLEARN]
         self.has_central = not self.notes
         self._exchange: Exchange | None = None
@@ -189,9 +129,7 @@ class Demo:
             return ()
         self.processes.start()
         joined = self.processes.join(advance)
-        day = day_of(SystemClock().now())
-        nodes, keys = self.processes.nodes, self.processes.keys
-        self._exchange = Exchange(self.template, self.patients, nodes=nodes, day=day, keys=keys)
+        self._exchange = self._exchange_of(self.processes, self.patients)
         return joined
 
     @staticmethod
@@ -269,13 +207,68 @@ class Demo:
         """Return how many steps ``compare`` takes."""
         return STEPS_A_NEWCOMER * len(HOSPITALS)
 
+    @property
+    def tells_records(self) -> bool:
+        """Whether packets tell of one patient each: others give elections nothing to compare."""
+        return not is_release(self.template)
+
+    def flip(self, newcomers: Sequence[Newcomer], advance: Callable[[int], None]) -> Flipped | None:
+        """Let all hospitals start over, one of them lying, and the first to ask ask again.
+
+        None unless ``tells_records``. The nodes of the demo end before. ``advance`` is told of ``flip_steps()`` steps;
+        raises as ``join``.
+        """
+        if not self.tells_records:
+            return None
+        told = lied(self.patients)
+        if self.processes is None:
+            self._lying = Exchange.in_memory(self.template, told, seed=self.seed)
+            advance(self.join_steps())
+        else:
+            self.processes.close()
+            self._lying_processes = HospitalProcesses(self.template, carrier=self.carrier, seed=self.seed)
+            self._lying_processes.start()
+            self._lying_processes.join(advance)
+            self._lying = self._exchange_of(self._lying_processes, told)
+        newcomer = next(one for one in newcomers if one.name == FIRST_TO_ASK)
+        mine = rows_of(self.patients, FIRST_TO_ASK)
+        outcomes = np.array([patient.outcome == DISEASED for patient in self.patients])
+        drawn = draws(mine, outcomes, own_rows=OWN_ROWS, repetitions=self.repetitions, seed=self.seed)
+        return measure_flipped(self._lying, newcomer, drawn, advance)
+
+    @classmethod
+    def flip_steps(cls) -> int:
+        """Return how many steps ``flip`` takes."""
+        return cls.join_steps() + FLIPPED_STEPS
+
     def end(self) -> Ended | None:
         """End all nodes; say whether a process is left, where there were any. Calling it twice is harmless."""
         if self.processes is not None:
-            return self.processes.close()
-        if self._exchange is not None:
-            self._exchange.close()
+            ended = self.processes.close()
+            if self._lying_processes is not None:
+                ended = ended.and_then(self._lying_processes.close())
+            return ended
+        for exchange in (self._exchange, self._lying):
+            if exchange is not None:
+                exchange.close()
+        self._exchange = self._lying = None
         return None
+
+    def compare_profiles(
+        self, newcomers: Sequence[Newcomer], emissions: Sequence[Emission], advance: Callable[[int], None]
+    ) -> tuple[ProfileResult, ...]:
+        """Measure what newcomers without own outcomes reach under each profile; ``advance`` is told of one step each.
+
+        The profile of this demo is measured in its nodes, the others on the same patients in this process.
+        """
+        results = []
+        for profile in Profile:
+            if profile is self.profile:
+                results.append(self._own_profile(newcomers, emissions))
+            else:
+                results.append(profile_result(self.patients, profile, seed=self.seed, draws=self.repetitions))
+            advance(1)
+        return tuple(results)
 
     def report(
         self,
@@ -283,14 +276,20 @@ class Demo:
         emissions: Sequence[Emission],
         question: Question,
         newcomers: Sequence[Newcomer],
+        flipped: Flipped | None,
+        profiles: Sequence[ProfileResult],
     ) -> DemoReport:
         """Put everything together, and say what it shows."""
         sentences = verdicts(
             newcomers,
             own_rows=OWN_ROWS,
-            packet_bytes_a_row=PACKET_SIZE_BYTES,
+            packet_bytes_a_row=sum(emission.bytes for emission in emissions) / len(self.patients),
             table_bytes_a_row=sum(map(row_bytes, self.patients)) / len(self.patients),
         )
+        if flipped is not None:
+            sentences.append(f"When {flipped.liar} lies: {flipped.verdict()[0].lower()}{flipped.verdict()[1:]}")
+        if profiles:
+            sentences.append(profile_verdict(profiles, self.profile, mean_area(newcomers, Arm.CENTRAL_LOGISTIC, 0)))
         return DemoReport(
             seed=self.seed,
             repetitions=self.repetitions,
@@ -299,9 +298,26 @@ class Demo:
             emissions=tuple(emissions),
             question=question,
             newcomers=tuple(newcomers),
+            flipped=flipped,
+            profiles=tuple(profiles),
             verdicts=tuple(sentences),
             notes=tuple(self.notes),
             seconds=time.monotonic() - self._started,
+        )
+
+    def _exchange_of(self, processes: HospitalProcesses, patients: Sequence[Patient]) -> Exchange:
+        day = day_of(SystemClock().now())
+        return Exchange(self.template, patients, nodes=processes.nodes, day=day, keys=processes.keys)
+
+    def _own_profile(self, newcomers: Sequence[Newcomer], emissions: Sequence[Emission]) -> ProfileResult:
+        scores = {newcomer.name: newcomer.scores(Arm.PACKETS, 0) for newcomer in newcomers}
+        return ProfileResult(
+            profile=self.profile,
+            scores={name: found for name, found in scores.items() if found is not None},
+            packets=sum(emission.packets for emission in emissions),
+            bytes=sum(emission.bytes for emission in emissions),
+            draws=1,
+            is_measured_in_nodes=True,
         )
 
     def _newcomer(self, hospital: str, advance: Callable[[int], None]) -> Newcomer:
@@ -339,7 +355,12 @@ class Bench:
         self._tuned: dict[Arm, central.Tuned] = {}
 
     def packet_arms(self, drawn: list[Draw]) -> list[Result]:
-        """Ask with the packets of all others, of each single one, and of nobody else."""
+        """Ask with the packets of all others, of each single one, and of nobody else.
+
+        Where packets tell of many patients, or with noise, a newcomer's own 25 cannot be told from its others.
+        """
+        if len(drawn[0].own) and not self.demo.tells_records:
+            return []
         others = [name for name in HOSPITALS if name != self.hospital]
         results = [self._packets(Arm.PACKETS, others, drawn)]
         results.append(best_by_area(self._packets(Arm.BEST_SINGLE, [name], drawn) for name in others))
@@ -411,17 +432,3 @@ def features_of(template: Template, patients: Sequence[Patient]) -> central.Feat
     if problems:
         raise AssertionError(f"the table of the demo does not fit its template: {problems[0]}")
     return np.asarray(encoded / SCALE, np.float64)
-
-
-def _newcomer_document(newcomer: Newcomer) -> dict[str, Any]:
-    return {
-        "name": newcomer.name,
-        "patients": newcomer.patients,
-        "diseased_share": newcomer.share,
-        "others_share": newcomer.others_share,
-        "warning": newcomer.warning or None,
-        "results": [
-            {"arm": result.arm.value, "own_rows": result.own_rows, **asdict(result.scores), "bytes": result.bytes}
-            for result in newcomer.results
-        ],
-    }

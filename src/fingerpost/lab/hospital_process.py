@@ -81,6 +81,12 @@ class Ended:
     left: int
     seconds: float
 
+    def and_then(self, later: Ended) -> Ended:
+        """Return both together."""
+        return Ended(
+            started=self.started + later.started, left=self.left + later.left, seconds=self.seconds + later.seconds
+        )
+
 
 class HospitalProcess:
     """One hospital's node in a process of its own; it has what ``HospitalNode`` asks for while the process runs."""
@@ -205,13 +211,21 @@ class HospitalProcess:
         now = 0 if self._client is None else int(self._client.get("/v1/status")["received_bytes"])
         return self._received_before + now
 
-    def emit_table(self, columns: Mapping[str, Any]) -> Emission:
+    def emit_table(self, columns: Mapping[str, Any], *, subject_column: str | None = None) -> Emission:
         """Tell the outcomes of a table."""
-        return self._node().emit_table(columns)
+        return self._node().emit_table(columns, subject_column=subject_column)
 
     def ask(self, situation: Mapping[str, object]) -> Answer:
         """Return what happened elsewhere in situations like this one."""
         return self._node().ask(situation)
+
+    def ask_table(self, columns: Mapping[str, Any]) -> list[Answer]:
+        """Return an answer for each row of a table."""
+        return self._node().ask_table(columns)
+
+    def explain(self, node: bytes) -> dict[str, Any]:
+        """Return why a node was hired or refused, as plain values."""
+        return self._node().explain(node)
 
     def find_packets(self, ids: Sequence[str]) -> npt.NDArray[np.void]:
         """Return the packets with these ids (hex) that are there."""

@@ -147,9 +147,10 @@ def _where_the_share_wins(newcomer: Newcomer, own_rows: int) -> str:
 
 
 def _bytes(packet: float, row: float) -> str:
+    saved = "Packets save no bytes here" if packet >= row else "Packets save some bytes here"
     return (
-        f"A patient costs {packet:,.0f} bytes as a packet and about {row:,.0f} as a row of the table. Packets save no"
-        " bytes here: what they buy is that each is signed, can be withdrawn alone, and that no place holds all rows."
+        f"A patient costs {packet:,.0f} bytes in packets and about {row:,.0f} as a row of the table. {saved}: what they"
+        " buy is that each is signed, can be traced, and that no place holds all rows."
     )
 
 

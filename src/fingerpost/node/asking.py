@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from fingerpost.elections.audit import rank_doubts
 from fingerpost.elections.hiring import Hiring, election_of
-from fingerpost.errors import RecordError, UsageError
-from fingerpost.fingerprint import Fingerprinter, likely_cells
+from fingerpost.errors import NetworkError, RecordError, UsageError
+from fingerpost.fingerprint import Fingerprinter, cell_of, likely_cells
+from fingerpost.fingerprint.cells import Cells, probes
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node.emission import Observations
 from fingerpost.node.engine import Engine
@@ -68,15 +69,19 @@ def locate(
 ) -> Situation:
     """Encode a situation and name the ``cells`` cells most likely to hold its like, best first.
 
+    Of a personal situation they follow from the cell that it lies in, so that all of them tell no more than that one.
     Raises ``RecordError`` for a value that does not fit the template.
     """
     encoded = encode_record(template, situation)[None, :]
     fingerprinter = engine.knowledge(template.template_id).fingerprinter
     (query,) = _queries(template, fingerprinter, encoded)
-    costs = fingerprinter.flip_costs(encoded)[0]
     if counts_answer(template):  # Answers rest on the counts of all cells, so which are asked for says nothing.
         cells = 1 << template.cell_bits
-    likely = likely_cells(query.fingerprint, template, count=cells, flip_costs=costs)
+    if template.data_class is DataClass.PERSONAL:
+        likely = _cells_near(int(cell_of(fingerprinter.fingerprints(encoded), template)[0]), template, cells)
+    else:
+        costs = fingerprinter.flip_costs(encoded)[0]
+        likely = likely_cells(query.fingerprint, template, count=cells, flip_costs=costs)
     return Situation(query=query, cells=tuple(likely.tolist()))
 
 
@@ -150,6 +155,15 @@ def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, objec
     """Return the rows of a table, columns by name, as situations."""
     plain = {name: column.to_pylist() if hasattr(column, "to_pylist") else column for name, column in columns.items()}
     return [{name: column[row] for name, column in plain.items()} for row in range(rows)]  # type: ignore[index]
+
+
+def holders_silent(seconds: float) -> NetworkError:
+    """Return the error that says that there are holders, of which none answered in time."""
+    return NetworkError(
+        "peer-silent",
+        f"none of the holders answered within {seconds:.0f} s",
+        hint="what is here is answered from meanwhile; try again when they are back",
+    )
 
 
 def require_direct_allowed(template: Template, *, tells_situation: bool) -> None:
@@ -275,6 +289,13 @@ def _elected_counts(
         raise AssertionError("noisy counts answer for this template")
     hiring = engine.knowledge(template.template_id).counts_elector.read(evidence, day=day_of(now))
     return evidence.subset(hiring.rows(evidence)), hiring
+
+
+def _cells_near(cell: int, template: Template, count: int) -> Cells:
+    """Return the cells most likely to hold the like of a situation in ``cell``, of which nothing more is known."""
+    if template.codebook:
+        return likely_cells(template.prototypes()[cell], template, count=count)
+    return probes(cell, template, count=count)
 
 
 def _queries(template: Template, fingerprinter: Fingerprinter, encoded: npt.NDArray[np.int16]) -> Sequence[Query]:

@@ -66,7 +66,7 @@ class Audit:
         """Begin the audit of a group, if it is due and none is under way."""
         if group.auditing or group.audit_at > now:
             return
-        if self._me in group.current and len(group.current) == 1:  # There is nobody to ask.
+        if not any(peer != self._me for peer in group.current):  # There is nobody to ask.
             group.audit_at = now + AUDIT_UNSETTLED_SECONDS
             return
         group.auditing = True

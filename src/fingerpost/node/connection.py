@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from fingerpost.carrier.base import Address, Delivery, Peer
 from fingerpost.directory.record import HolderRecord
 from fingerpost.errors import FingerpostError, NetworkError
+from fingerpost.fingerprint.cells import group_of
 from fingerpost.ids import PublicKey, TemplateId
 from fingerpost.limits import ANNOUNCE_SECONDS, RECORD_LIFETIME_SECONDS_DEFAULT, STORE_QUOTA_PACKETS_DEFAULT
 from fingerpost.node.engine import Engine
 from fingerpost.node.finding import Finding
 from fingerpost.node.network import Reach, SignerIdentity
 from fingerpost.node.peers import Holder
+from fingerpost.node.placement import group_key
 from fingerpost.node.post import Post
 from fingerpost.node.status import Connected, Watch
 from fingerpost.node.tables import CellTables
@@ -28,9 +34,14 @@ if TYPE_CHECKING:
     from fingerpost.directory.base import Directory
 
 ANNOUNCE_AGAIN_SECONDS = 5.0  # after the directory was out of reach
-FIND_SECONDS = 5.0  # between two looks into the directory
+JOIN_SECONDS = 0.5  # that a node which opens waits for its announcement, which goes on meanwhile
+FIND_SECONDS = 5.0  # between two looks into the directory of a small network in which something has changed
+FIND_SECONDS_A_PEER = 0.25  # by which looks are further apart in larger ones: each look reads everybody's record
+FIND_SECONDS_MAX = 30.0  # between two looks; they come twice as late after each that brought nothing new
+ASKED_SECONDS = 60.0  # that the holders of a group are looked up after it was asked for, or emitted to
 ASIDE_FRAMES_MAX = 256
 FIND_SECONDS_MIN = 0.5  # between two looks because a stranger knocked
+KNOCK_SECONDS_A_PEER = 0.05  # over which the peers at which a stranger knocks all at once spread their looks
 
 
 class Connection:
@@ -64,6 +75,8 @@ class Connection:
         self._addresses: dict[PublicKey, Address] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._knocked = asyncio.Event()
+        self._asked: dict[int, float] = {}  # until when the holders of a group are looked up
+        self._placed: Collection[int] | None = None  # the groups looked up; None where everybody is known
         self.aside: asyncio.Queue[Delivery] = asyncio.Queue(maxsize=ASIDE_FRAMES_MAX)  # frames of sums
 
     @property
@@ -83,7 +96,8 @@ class Connection:
 
     async def open(self, *, state: Path | None) -> None:
         """Open carrier and directory, announce this node and find the others. Raises ``NetworkError``."""
-        cells = CellTables(self._engine, self._engine.template(self._template_id), loop=asyncio.get_running_loop())
+        template = self._engine.template(self._template_id)
+        cells = CellTables(self._engine, template, loop=asyncio.get_running_loop())
         self._carrier = await self._reach.open_carrier(self._identity, cells=cells)
         self._directory = await self._reach.open_directory(clock=self._clock, state=state)
         self._finding = Finding(
@@ -94,12 +108,18 @@ class Connection:
             sign=self._identity.sign,
             admits=self._reach.admits,
             clock=self._clock,
+            group_bits=template.group_bits,
+            is_usable=lambda record: record.carrier == self._reach.carrier_name,
         )
         self._post = Post(self._carrier, find=self.peer, unreachable=self._unreachable, sent=self._sent)
-        _, pause = await asyncio.gather(self.find(), self._announce(self._carrier, self._finding))
+        announcing = asyncio.create_task(self._announce(self._carrier, self._finding))
+        self._tasks.append(asyncio.create_task(self._keep_announcing(self._carrier, self._finding, first=announcing)))
+        await self.find()
+        done, _ = await asyncio.wait({announcing}, timeout=JOIN_SECONDS)
+        for task in done:
+            task.result()
         for work in (self._read(self._carrier), self._keep_time(), self._keep_finding()):
             self._tasks.append(asyncio.create_task(work))
-        self._tasks.append(asyncio.create_task(self._keep_announcing(self._carrier, self._finding, pause=pause)))
 
     async def close(self) -> None:
         """Leave the network; calling it twice is harmless."""
@@ -123,10 +143,10 @@ class Connection:
         self._knocked.clear()
         if self._finding is None:
             return
-        found = await self._finding.find()
+        found = await self._finding.look(self._concerned())
         usable = [
             record
-            for record in found
+            for record in found.records
             if record.carrier == self._reach.carrier_name and self._reach.admits(record.public_key)
         ]
         for record in usable:
@@ -135,15 +155,40 @@ class Connection:
             Holder(public_key=record.public_key, organisation=self._reach.organisation(record.public_key))
             for record in usable
         ]
+        candidates = found.candidates
+        self._placed = candidates
         own = self._engine.public_key
         self._watch.listed({holder.public_key for holder in holders if holder.public_key != own})
-        self._engine.know(holders, now=self._clock.now())
+        self._engine.know(
+            holders,
+            candidates=None
+            if candidates is None
+            else {group_key(self._template_id, group): each for group, each in candidates.items()},
+            now=self._clock.now(),
+        )
         self.flush()
 
-    async def meet(self) -> None:
-        """Look into the directory if somebody has knocked who was not known at the last look."""
-        if self._knocked.is_set():
+    async def meet(self, cells: npt.NDArray[np.uint32] | None = None) -> None:
+        """Look into the directory if somebody has knocked who was not known at the last look.
+
+        So it does where it does not know the holders of ``cells``, which are asked for, or emitted to, next.
+        """
+        groups: list[int] = []
+        if cells is not None and self._placed is not None:
+            template = self._engine.template(self._template_id)
+            groups = np.unique(group_of(cells, template)).tolist()
+            until = self._clock.now() + ASKED_SECONDS
+            self._asked |= dict.fromkeys(groups, until)
+        if self._knocked.is_set() or any(group not in (self._placed or ()) for group in groups):
             await self.find()
+
+    def _concerned(self) -> set[int]:
+        """Return the groups that this node keeps, has something of, or lately asked for or emitted to."""
+        now = self._clock.now()
+        self._asked = {group: until for group, until in self._asked.items() if until > now}
+        followed = {group.number for group in self._engine.groups(self._template_id) if group.follows}
+        kept = {group.number for group in self._engine.group_status(self._template_id)}
+        return followed | kept | set(self._asked)
 
     def flush(self) -> None:
         """Send what the engine has to say, and let its events be seen."""
@@ -195,17 +240,46 @@ class Connection:
             await asyncio.sleep(max(self._engine.timer_at - self._clock.now(), 0.0))
 
     async def _keep_finding(self) -> None:
+        pause = 0.0
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FIND_SECONDS):
-                    await self._knocked.wait()
+            before = self._sight()
+            pause = min(max(2 * pause, self._pause()), FIND_SECONDS_MAX) if self._engine.peers.all() else self._pause()
+            await self._until_due(pause, before)
             try:
                 await self.find()
+                if self._sight() != before:
+                    pause = 0.0
             except (FingerpostError, OSError, ValueError, RuntimeError) as error:
                 if isinstance(error, NetworkError) and error.code == "directory-closed":
                     return
                 self._watch.failed("find", error)
+                pause = 0.0
             await asyncio.sleep(FIND_SECONDS_MIN)
+
+    async def _until_due(self, seconds: float, before: object) -> None:
+        """Wait until the next look: so many seconds, fewer when a peer falls silent, comes back or knocks."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        while (left := due - loop.time()) > 0 and not self._knocked.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, FIND_SECONDS)):
+                    await self._knocked.wait()
+            if self._sight() != before:
+                break
+        if self._knocked.is_set():
+            await asyncio.sleep(self._spread() * KNOCK_SECONDS_A_PEER * len(self._engine.peers.all()))
+
+    def _sight(self) -> object:
+        """Return what changes when a peer comes, goes, falls silent, is back or moves."""
+        return self._engine.peers.version, len(self._addresses), hash(frozenset(self._addresses.items()))
+
+    def _pause(self) -> float:
+        """Return the seconds between two looks while things change, never the same, so that nodes do not keep step."""
+        peers = len(self._engine.peers.all())
+        return min(max(FIND_SECONDS, FIND_SECONDS_A_PEER * peers), FIND_SECONDS_MAX) * (0.75 + self._spread() / 2)
+
+    def _spread(self) -> float:
+        return secrets.randbelow(1_024) / 1_024
 
     async def _announce(self, carrier: Carrier, finding: Finding) -> float:
         """Tell the directory where this node is; return the seconds until it is to be told again."""
@@ -228,14 +302,16 @@ class Connection:
             return ANNOUNCE_AGAIN_SECONDS
         return ANNOUNCE_SECONDS
 
-    async def _keep_announcing(self, carrier: Carrier, finding: Finding, *, pause: float) -> None:
+    async def _keep_announcing(self, carrier: Carrier, finding: Finding, *, first: asyncio.Task[float]) -> None:
+        announcing = first
         while True:
-            await asyncio.sleep(pause)
             try:
-                pause = await self._announce(carrier, finding)
+                pause = await announcing
             except (FingerpostError, OSError, ValueError, RuntimeError) as error:
                 if isinstance(error, NetworkError) and error.code == "directory-closed":
                     return
                 # A node that is announced no more is lost to the others within minutes: whatever the matter is, go on.
                 self._watch.failed("announce", error)
                 pause = ANNOUNCE_AGAIN_SECONDS
+            await asyncio.sleep(pause)
+            announcing = asyncio.create_task(self._announce(carrier, finding))

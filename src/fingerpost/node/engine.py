@@ -29,7 +29,7 @@ from fingerpost.node.holdings import Holdings, Taken, arrival
 from fingerpost.node.knowledge import Knowledge, Panel
 from fingerpost.node.outbox import Outbox
 from fingerpost.node.peers import Holder, Peers
-from fingerpost.node.placement import Placement
+from fingerpost.node.placement import Candidates, Placement
 from fingerpost.node.replication import Replication
 from fingerpost.node.requests import REQUEST_SECONDS_MAX, Outgoing, Requests
 from fingerpost.node.roster import Roster
@@ -102,13 +102,8 @@ class Engine:
         self._assemble()
 
     def _assemble(self) -> None:
-        me, store, peers, placement, requests = (
-            self.public_key,
-            self._store,
-            self._peers,
-            self._placement,
-            self._requests,
-        )
+        me, store, peers = self.public_key, self._store, self._peers
+        placement, requests = self._placement, self._requests
         self._outbox = Outbox(
             store=store,
             peers=peers,
@@ -223,8 +218,11 @@ class Engine:
         """Return how many emissions, by group, wait for a holder."""
         return len(self._outbox)
 
-    def know(self, holders: Iterable[Holder], *, now: float) -> None:
-        """Take in the holders that a directory names now, in place of those that it named before."""
+    def know(
+        self, holders: Iterable[Holder], *, candidates: Mapping[bytes, Candidates] | None = None, now: float
+    ) -> None:
+        """Take in whom a directory names now, in place of those of before; for ``candidates`` see ``Placement``."""
+        self._placement.narrow(candidates)
         others = [holder for holder in holders if holder.public_key != self.public_key]
         self._came(self._peers.know(others), now)
 
@@ -328,10 +326,7 @@ class Engine:
                 group.promised_until = now + PROMISE_SECONDS
         self._timer_at = now + TICK_SECONDS
         self._holdings.expire(now)
-        watched = dict.fromkeys(
-            peer for group in self._groups.values() for peer in self._placement.watched(group.template_id, group.number)
-        )
-        for peer in self._peers.due_beats(watched, now=now):
+        for peer in self._peers.due_beats(self._watched(), now=now):
             self._requests.ask_for_life(peer, now=now)
         silent = self._peers.fall_silent(now=now)
         self._requests.fail(silent, now=now)
@@ -345,6 +340,16 @@ class Engine:
         self._outbox.step(now=now)
         self._fetching.step(now=now)
         self._report_refreshes(now)
+
+    def _watched(self) -> dict[PublicKey, None]:
+        """Return whose signs of life matter now: who decides about a group, and whoever was never heard.
+
+        A directory names the dead for minutes, and each of them would keep a new holder waiting that compares with all.
+        """
+        watched = dict.fromkeys(self._peers.never_heard())
+        for group in self._groups.values():
+            watched |= dict.fromkeys(self._placement.watched(group.template_id, group.number))
+        return watched
 
     def expire(self, *, now: float) -> None:
         """Drop what is over."""

@@ -137,10 +137,18 @@ class Node:
         mode: Mode | None = None,
         cells: int = PROBES_DEFAULT,
         tells_situation: bool = False,
+        subject: object = None,
     ) -> Answer:
         """Return what happened elsewhere in situations like this one; fields left out count as missing."""
         return _run(
-            self._node.ask(situation, conditions=conditions, mode=mode, cells=cells, tells_situation=tells_situation)
+            self._node.ask(
+                situation,
+                conditions=conditions,
+                mode=mode,
+                cells=cells,
+                tells_situation=tells_situation,
+                subject=subject,
+            )
         )
 
     def ask_table(self, columns: Mapping[str, object]) -> list[Answer]:

@@ -207,7 +207,7 @@ class Fetching:
 
         self._requests.ask(
             visit.peer,
-            lambda number: Get(number=number, packet_ids=b"".join(wanted)),
+            lambda number: Get(number=number, packet_ids=b"".join(wanted), padded=True),
             expects=Packets,
             answered=answered,
             failed=failed,
@@ -368,7 +368,7 @@ class Fetching:
 
         self._requests.ask(
             visit.peer,
-            lambda number: Get(number=number, packet_ids=b"".join(unread)),
+            lambda number: Get(number=number, packet_ids=b"".join(unread), padded=True),
             expects=Packets,
             answered=answered,
             failed=_nothing,

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 from fingerpost.directory.base import Directory
 from fingerpost.directory.record import HolderRecord
 from fingerpost.directory.region import Region
-from fingerpost.directory.regions import Admits, HolderRegions, HolderSearch, group_leading
+from fingerpost.directory.regions import GROUP_MEMBERS_MIN, Admits, HolderRegions, HolderSearch, group_leading
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey, TemplateId, node_id
 from fingerpost.limits import ANNOUNCE_SECONDS
+from fingerpost.node.placement import Candidates
 from fingerpost.ports import Clock
 
 LOOKUPS_AT_ONCE = 16
 REGIONS_REMEMBERED_MAX = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Whom a look into the directory found: everybody, or with ``candidates`` those who matter, and for which group."""
+
+    records: tuple[HolderRecord, ...]
+    candidates: dict[int, Candidates] | None = None
 
 
 class Finding:
@@ -24,7 +33,7 @@ class Finding:
 
     In a small network each call is one look-up. In a large one the regions that have been divided are remembered for
     ``ANNOUNCE_SECONDS``, so that finding the holders of a group stays one look-up; ``announce`` takes three at most,
-    after the first time.
+    after the first time. ``is_usable`` says by whose record this node can reach a holder.
 
     Every method raises ``NetworkError`` as ``Directory`` says; the directory is closed by whoever opened it.
     """
@@ -39,9 +48,14 @@ class Finding:
         sign: Callable[[bytes], bytes],
         admits: Admits,
         clock: Clock,
+        group_bits: int = 0,
+        is_usable: Callable[[HolderRecord], bool] = bool,
     ) -> None:
         self._directory = directory
         self._template_id = template_id
+        self._public_key = public_key
+        self._groups = 1 << group_bits
+        self._is_usable = is_usable
         self._network_id = network_id
         self._sign = sign
         self._admits = _with_oneself(admits, public_key)
@@ -49,6 +63,8 @@ class Finding:
         self._regions = HolderRegions(template_id, node_id(public_key), admits=self._admits)
         self._record: HolderRecord | None = None
         self._remembered: dict[Region, tuple[float, tuple[HolderRecord, ...]]] = {}
+        self._under_way: dict[Region, asyncio.Task[tuple[HolderRecord, ...]]] = {}
+        self._room = asyncio.Semaphore(LOOKUPS_AT_ONCE)
 
     async def announce(self, record: HolderRecord) -> None:
         """Look where this node stands among the holders, sign its record and write it there."""
@@ -82,14 +98,44 @@ class Finding:
         toward = group_leading(self._template_id, group)
         return await self._search(HolderSearch(self._template_id, admits=self._admits, toward=toward))
 
+    async def look(self, groups: Collection[int]) -> Found:
+        """Return whom this node needs to know, to place and ask for ``groups`` and those that it may hold itself.
+
+        That is everybody while all holders stand in one region. Once it has been divided, each group is looked up by
+        itself, and whoever has nothing to do with any of them is not listed.
+        """
+        everybody = HolderSearch(self._template_id, admits=self._admits)
+        await self._read_next(everybody)
+        if not everybody.is_divided:
+            return Found(records=await self._search(everybody))
+        wanted = sorted({*groups, *filter(self._regions.may_hold, range(self._groups))})
+        nearby = await asyncio.gather(*(self._nearby(group) for group in wanted))
+        records = {record.public_key: record for _, seen in nearby for record in seen}
+        return Found(
+            records=tuple(records[key] for key in sorted(records)),
+            candidates={group: candidates for group, (candidates, _) in zip(wanted, nearby, strict=True)},
+        )
+
+    async def _nearby(self, group: int) -> tuple[Candidates, tuple[HolderRecord, ...]]:
+        search = HolderSearch(self._template_id, admits=self._admits, toward=group_leading(self._template_id, group))
+        await self._search(search)
+        candidates = candidates_of(search, own=self._public_key, is_usable=self._is_usable)
+        if candidates is not None:
+            return candidates, search.seen()
+        everybody = await self.find()
+        return candidates_among(everybody, own=self._public_key, is_usable=self._is_usable), everybody
+
     async def _search(self, search: HolderSearch) -> tuple[HolderRecord, ...]:
-        read = {}
-        while due := search.regions_to_read()[:LOOKUPS_AT_ONCE]:
-            for region, records in zip(due, await self._read_or_recall(due), strict=True):
-                read[region] = records
-                search.found(region, records)
-        self._remember({region: read[region] for region in search.inner_regions})
+        while search.regions_to_read():
+            await self._read_next(search)
         return search.holders()
+
+    async def _read_next(self, search: HolderSearch) -> None:
+        due = search.regions_to_read()[:LOOKUPS_AT_ONCE]
+        for region, records in zip(due, await self._read_or_recall(due), strict=True):
+            search.found(region, records)
+            if region in search.inner_regions:
+                self._remember(region, records)
 
     async def _read_or_recall(self, regions: tuple[Region, ...]) -> list[tuple[HolderRecord, ...]]:
         now = self._clock.now()
@@ -103,16 +149,56 @@ class Finding:
         return [recalled[region] for region in regions]
 
     async def _read(self, regions: tuple[Region, ...]) -> list[tuple[HolderRecord, ...]]:
-        return list(await asyncio.gather(*(self._directory.find(region) for region in regions)))
+        return list(await asyncio.gather(*(self._read_once(region) for region in regions)))
 
-    def _remember(self, inner: dict[Region, tuple[HolderRecord, ...]]) -> None:
+    async def _read_once(self, region: Region) -> tuple[HolderRecord, ...]:
+        """Read a region, together with whoever is reading it: a node that comes finds and announces at once."""
+        reading = self._under_way.get(region)
+        if reading is None:
+
+            def ended(task: asyncio.Task[tuple[HolderRecord, ...]]) -> None:
+                self._under_way.pop(region, None)
+                if not task.cancelled():
+                    task.exception()  # whoever asked may have gone
+
+            reading = self._under_way[region] = asyncio.create_task(self._read_one(region))
+            reading.add_done_callback(ended)
+        return await asyncio.shield(reading)
+
+    async def _read_one(self, region: Region) -> tuple[HolderRecord, ...]:
+        async with self._room:
+            return await self._directory.find(region)
+
+    def _remember(self, region: Region, records: tuple[HolderRecord, ...]) -> None:
         now = self._clock.now()
-        for region, records in inner.items():
-            if region not in self._remembered or self._remembered[region][0] <= now:
-                self._remembered.pop(region, None)
-                self._remembered[region] = now + ANNOUNCE_SECONDS, records
+        if region not in self._remembered or self._remembered[region][0] <= now:
+            self._remembered.pop(region, None)
+            self._remembered[region] = now + ANNOUNCE_SECONDS, records
         while len(self._remembered) > REGIONS_REMEMBERED_MAX:
             del self._remembered[next(iter(self._remembered))]
+
+
+def candidates_of(
+    search: HolderSearch, *, own: PublicKey, is_usable: Callable[[HolderRecord], bool]
+) -> Candidates | None:
+    """Return among whom a group is placed, from a search for its holders, and who else was seen on the way.
+
+    None says that too few of them can be reached, so that everybody is a candidate: nobody must be left out then.
+    """
+    usable = {record.public_key for record in search.holders() if is_usable(record)}
+    if len(usable) < GROUP_MEMBERS_MIN:
+        return None
+    if search.region().covers(int.from_bytes(node_id(own)[:4], "big")):
+        usable.add(own)
+    return Candidates(holders=frozenset(usable), seen=frozenset(record.public_key for record in search.seen()))
+
+
+def candidates_among(
+    everybody: Collection[HolderRecord], *, own: PublicKey, is_usable: Callable[[HolderRecord], bool]
+) -> Candidates:
+    """Return everybody who can be reached, and oneself, as candidates for a group."""
+    usable = {record.public_key for record in everybody if is_usable(record)}
+    return Candidates(holders=frozenset({*usable, own}), seen=frozenset(record.public_key for record in everybody))
 
 
 def _with_oneself(admits: Admits, own: PublicKey) -> Admits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2s
 
@@ -13,9 +14,11 @@ import numpy.typing as npt
 from fingerpost.elections.counting import CountsElector
 from fingerpost.elections.hire import Elector
 from fingerpost.elections.hiring import Hiring, election_of
+from fingerpost.errors import StoreFullError
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import NodeId
-from fingerpost.node.admission import Refusal, judge_contents
+from fingerpost.node.kept_evidence import keep_evidence, kept_evidence
+from fingerpost.node.opened import OpenedPackets
 from fingerpost.packet import PACKET_DTYPE, packet_ids, sealed_rows
 from fingerpost.privacy.seal import KeyRing, Opened, Seals
 from fingerpost.store.base import PacketStore
@@ -68,6 +71,7 @@ class Knowledge:
         self._template = template
         self._released = released
         self._seals = Seals(None)
+        self._opened = OpenedPackets(self._seals, template)
         self._neighbours_of: NeighboursOf = Scan
         self._fingerprinter: Fingerprinter | None = None
         self._evidence: tuple[tuple[int, int], Evidence] | None = None
@@ -101,19 +105,14 @@ class Knowledge:
         """Seal and open with these keys of the template's consortium from now on; without any when it is None."""
         if ring != self._seals.ring:
             self._seals = Seals(ring)
+            self._opened = OpenedPackets(self._seals, self._template)
             self._evidence = self._passing = self._hiring = None
             self._synthesizers.clear()
             self._panels.clear()
 
     def readable(self, packets: npt.NDArray[np.void]) -> Opened:
         """Return what packets say that can be read here: sealed ones with a key here, and contents that fit."""
-        opened = self._seals.open(packets)
-        sealed = sealed_rows(packets[opened.rows])
-        if not sealed.any():
-            return opened
-        fits = ~sealed
-        fits[sealed] = judge_contents(opened.packets[sealed], self._template) == Refusal.WELCOME
-        return Opened(packets=opened.packets[fits], rows=opened.rows[fits], secrets=opened.secrets[fits])
+        return self._opened.read(packets) if sealed_rows(packets).any() else self._seals.open(packets)
 
     def packets(self) -> npt.NDArray[np.void]:
         """Return the live packets."""
@@ -123,9 +122,29 @@ class Knowledge:
         """Return the live packets that may be answered from, as columns; built anew only when they may have changed."""
         state = self._store.generation, 0 if self._released is None else day
         if self._evidence is None or self._evidence[0] != state:
-            parts = (self._told(self._of_answers(part, day)) for part in self._parts())
-            self._evidence = state, Evidence.from_blocks(parts, self._template)
+            is_first, kept = self._evidence is None, None
+            self._evidence = None  # what was known before makes room
+            if is_first and self._keeps_evidence:
+                kept = kept_evidence(self._store, self._template.template_id)
+            if kept is None:
+                parts = (self._told(self._of_answers(part, day)) for part in self._parts())
+                with self._opened.pruning():
+                    kept = Evidence.from_blocks(parts, self._template)
+            self._evidence = state, kept
         return self._evidence[1]
+
+    def keep(self) -> None:
+        """Keep the evidence of many packets, if it is still current, for the next process that starts on the store."""
+        if self._evidence is None or not self._keeps_evidence or len(self._evidence[1]) < KEPT_PACKETS_MIN:
+            return
+        if self._evidence[0][0] == self._store.generation:
+            with suppress(StoreFullError):  # then the next process reads the packets
+                keep_evidence(self._store, self._template.template_id, self._evidence[1])
+
+    @property
+    def _keeps_evidence(self) -> bool:
+        """Whether evidence follows from the live packets alone, and says nothing that they keep sealed."""
+        return self._released is None and self._seals.ring is None
 
     def synthesizer(self, *, conditions: Mapping[str, object], day: int) -> Synthesizer:
         """Return what answers from the live packets. Raises ``RecordError`` for conditions the template lacks."""

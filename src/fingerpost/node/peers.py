@@ -85,6 +85,10 @@ class Peers:
         peer = self._peers.get(key)
         return None if peer is None or peer.heard_at == float("-inf") else peer.heard_at
 
+    def never_heard(self) -> list[PublicKey]:
+        """Return the holders that count as live only because a directory names them."""
+        return [key for key, peer in self._peers.items() if peer.live and peer.heard_at == float("-inf")]
+
     def heard(self, key: PublicKey, *, now: float) -> bool:
         """Note a frame of a peer; say whether that brings a silent holder back."""
         peer = self._peers.get(key)

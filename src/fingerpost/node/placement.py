@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from fingerpost.ids import PublicKey
 from fingerpost.limits import REPLICAS
@@ -47,8 +48,19 @@ def first_of_each_organisation(
     return chosen
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Among whom a group is placed in a large network, and who else was ``seen`` and may have held it before."""
+
+    holders: frozenset[PublicKey]
+    seen: frozenset[PublicKey]
+
+
 class Placement:
-    """Which holders each group belongs to, as far as this node knows the others."""
+    """Which holders each group belongs to, as far as this node knows the others.
+
+    Everybody known is a candidate for every group until ``narrow`` says otherwise.
+    """
 
     def __init__(self, *, me: PublicKey, organisation: str, peers: Peers) -> None:
         self._me = me
@@ -57,6 +69,25 @@ class Placement:
         self._version = self._members = -1
         self._ranked: dict[bytes, list[PublicKey]] = {}
         self._current: dict[bytes, tuple[PublicKey, ...]] = {}
+        self._candidates: Mapping[bytes, Candidates] | None = None
+
+    def narrow(self, candidates: Mapping[bytes, Candidates] | None) -> None:
+        """Take in among whom groups are placed, by ``group_key``; nobody is known to hold any other group.
+
+        With None everybody known is a candidate for every group, this node included.
+        """
+        if candidates != self._candidates:
+            self._candidates = candidates
+            self._ranked.clear()
+            self._current.clear()
+
+    def former(self, template_id: bytes, group: int) -> set[PublicKey]:
+        """Return the live holders that have, or may have had, packets of a group, without this node."""
+        live = set(self._peers.live())
+        if self._candidates is None:
+            return live
+        candidates = self._candidates.get(group_key(template_id, group))
+        return set() if candidates is None else live & candidates.seen
 
     def current(self, template_id: bytes, group: int) -> tuple[PublicKey, ...]:
         """Return the up to ``REPLICAS`` live holders of a group, this node among them if it is one; heaviest first."""
@@ -81,7 +112,12 @@ class Placement:
 
     def _rank(self, key: bytes) -> list[PublicKey]:
         if key not in self._ranked:
-            self._ranked[key] = rank(key, [*self._peers.all(), self._me])
+            everybody = [*self._peers.all(), self._me]
+            if self._candidates is not None:
+                candidates = self._candidates.get(key)
+                holders = frozenset() if candidates is None else candidates.holders
+                everybody = [each for each in everybody if each in holders]
+            self._ranked[key] = rank(key, everybody)
         return self._ranked[key]
 
     def _organisations(self) -> dict[PublicKey, str]:

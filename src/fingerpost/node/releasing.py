@@ -7,7 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from fingerpost.errors import UsageError
+from fingerpost.limits import ACKNOWLEDGEMENTS
 from fingerpost.node.events import Acknowledged, Event, Refreshed, Unacknowledged
 from fingerpost.node.joint import require_summable
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from fingerpost.template import RowProblem, Template
 
 
+HOLDER_LOOKS_MAX = 4
 LOOKS_MAX = 20
 LOOK_SECONDS = 0.5
 
@@ -82,7 +86,16 @@ class Releasing:
     async def _before(self, file: LedgerFile) -> int:
         self.releaser.publish_earlier(file, self.template, now=self.clock.now())
         if self.connection is not None:
-            await self.connection.meet()
+            await self.connection.meet(np.arange(1 << self.template.cell_bits, dtype=np.uint32))
+        for _ in range(HOLDER_LOOKS_MAX - 1):
+            answered = await self._holders_answer()
+            if answered >= min(ACKNOWLEDGEMENTS, len(self.engine.peers.all())):
+                return answered
+            await asyncio.sleep(LOOK_SECONDS)
+        return await self._holders_answer()
+
+    async def _holders_answer(self) -> int:
+        """Fetch what holders have, and return how many of them said so; the late ones of a busy network are missing."""
         event = await self.event_of(self.engine.refresh(self.template.template_id, now=self.clock.now()))
         return event.peers if isinstance(event, Refreshed) else 0
 

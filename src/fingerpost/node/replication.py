@@ -58,9 +58,8 @@ class Replication:
         changed, group.current = current != group.current, current
         held, group.holds = group.holds, self._me in current
         group.follows = group.holds or follows_all
-        if group.holds and not held:
-            group.unheard = set(self._peers.live())
-        group.unheard &= set(self._peers.live())
+        former = self._placement.former(group.template_id, group.number)
+        group.unheard = former if group.holds and not held else group.unheard & former
         wanted = self._wanted(group)
         group.due = {peer: group.due.get(peer, now) for peer in wanted}
         return changed
@@ -68,7 +67,7 @@ class Replication:
     def returned(self, group: Group, peers: Iterable[PublicKey]) -> None:
         """Take in that holders came or are back: they may have what this node lacks."""
         if group.holds:
-            group.unheard.update(peers)
+            group.unheard |= self._placement.former(group.template_id, group.number).intersection(peers)
 
     def hint(self, group: Group, peer: PublicKey, root: bytes, *, now: float) -> None:
         """Take in what a peer's digest of the group is: when it differs, it may have what this node lacks."""

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from fingerpost.carrier.base import Address
 from fingerpost.elections import explain
-from fingerpost.errors import NetworkError
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
@@ -220,14 +219,15 @@ class AsyncNode:
         mode: Mode | None = None,
         cells: int = PROBES_DEFAULT,
         tells_situation: bool = False,
+        subject: object = None,
     ) -> Answer:
         """Return what happened elsewhere in situations like this one; fields left out count as missing.
 
         ``mode`` says what leaves this node: ``sync`` nothing about the situation (holders are asked for what is new,
         and the answer comes from the packets kept here), ``cells`` in which cells its like may lie (``cells`` of them),
         ``direct`` its fingerprint, which for personal data needs ``tells_situation``. A node that follows its template
-        asks ``sync`` unless told otherwise, any other ``cells``. When no holder answers, the answer comes from what is
-        known here.
+        asks ``sync`` unless told otherwise, any other ``cells``. What is asked about one ``subject`` on one day looks
+        into the same cells. When no holder answers, the answer comes from what is known here.
         """
         chosen: Mode = asking.as_mode(mode) or ("sync" if self._follow else "cells")
         asking.require_follow(chosen, follows=self._follow)
@@ -235,6 +235,9 @@ class AsyncNode:
         if chosen == "direct":
             asking.require_direct_allowed(self._template, tells_situation=tells_situation)
         where = asking.locate(self._engine, self._template, situation, cells=cells)
+        if subject is not None and chosen != "sync":
+            told = self._book.cells_told(subject, self._template, where.cells, day=day_of(self._clock.now()))
+            where = replace(where, cells=told)
         gathering, nearest = await self._gather(chosen, where)
         answer = asking.answer(
             self._engine,
@@ -302,7 +305,7 @@ class AsyncNode:
         report = None
         if recall.recalled:
             if self._connection is not None:
-                await self._connection.meet()
+                await self._connection.meet(recall.withdrawals["cell"])
             number = self._engine.put_out(self._template.template_id, recall.withdrawals, now=self._clock.now())
             self._book.done(recall)
             report = await self._report_of(number)
@@ -366,18 +369,14 @@ class AsyncNode:
         """
         before = self._awaited.arrived
         if not await self._refresh():
-            raise NetworkError(
-                "peer-silent",
-                f"none of the holders answered within {ANSWER_SECONDS_MAX:.0f} s",
-                hint="what is here is answered from meanwhile; try again when they are back",
-            )
+            raise asking.holders_silent(ANSWER_SECONDS_MAX)
         return self._awaited.arrived - before
 
     async def close(self) -> None:
         """Leave the network and close the store; calling it twice is harmless."""
         if self._connection is not None:
             await self._connection.close()
-        self._learning.close()
+        self._learning.close(self._engine.knowledge(self._template.template_id))
         self._watch.store.close()
 
     async def __aenter__(self) -> AsyncNode:
@@ -399,12 +398,12 @@ class AsyncNode:
         )
         ids: list[str] = [""] * len(observations)
         size_bytes, reports = 0, []
-        if self._connection is not None:
-            await self._connection.meet()
         for start in range(0, len(observations), EMIT_ROWS_AT_ONCE):
             chunk = observations.part(slice(start, start + EMIT_ROWS_AT_ONCE))
             template_id, now = self._template.template_id, self._clock.now()
             packets, rows = self._engine.build(template_id, chunk, now=now)
+            if self._connection is not None:
+                await self._connection.meet(packets["cell"])
             if chunk.subjects is not None:
                 self._book.note(chunk.subjects[rows], packets)
             number = self._engine.put_out(template_id, packets, now=now)
@@ -440,7 +439,7 @@ class AsyncNode:
         if mode == "sync" or self._connection is None:
             await self._refresh()
             return asking.gathering_of("sync", None), ()
-        await self._connection.meet()
+        await self._connection.meet(np.array(where.cells, np.uint32))
         template_id, now = self._template.template_id, self._clock.now()
         if mode == "cells":
             number = self._engine.fetch_cells(template_id, where.cells, now=now)

@@ -76,7 +76,8 @@ class Serving:
                 return Listed(answers=question.number, packet_ids=b"".join(found), more=more)
             case Get():
                 ids = np.frombuffer(question.packet_ids, np.uint8).reshape(-1, PACKET_ID_SIZE_BYTES)
-                return Packets(answers=question.number, packets=self._store.get(ids).tobytes())
+                packets = self._store.get(ids).tobytes()
+                return Packets(answers=question.number, packets=packets, padded=question.padded)
             case WantCells():
                 return self._cells(question, peer, now)
             case Nearest():
@@ -107,11 +108,12 @@ class Serving:
         statement = cells_statement(
             question.cells, digests, template_id=question.template_id, asker=peer, at=int(now), complete=complete
         )
+        room = FRAME_IDS_MAX - -(-len(digests) // PACKET_ID_SIZE_BYTES)
         return CellsHeld(
             answers=question.number,
             digests=digests,
-            packet_ids=b"".join(ids[:FRAME_IDS_MAX]),
-            more=len(ids) > FRAME_IDS_MAX,
+            packet_ids=b"".join(ids[:room]),
+            more=len(ids) > room,
             complete=complete,
             at=int(now),
             signature=self._signer.sign(statement),
@@ -121,10 +123,11 @@ class Serving:
         """Answer with the packets nearest to a fingerprint by Hamming distance; of equally near ones the smaller id."""
         evidence = self._evidence(question.template_id, now)
         if len(question.fingerprint) * 8 != evidence.bits or not len(evidence):
-            return Packets(answers=question.number, packets=b"")
+            return Packets(answers=question.number, packets=b"", padded=True)
         fingerprint = np.frombuffer(question.fingerprint, np.uint8)
         rows = nearest_rows(evidence.fingerprints, fingerprint, count=min(question.count, FRAME_PACKETS_MAX))
-        return Packets(answers=question.number, packets=self._store.get(evidence.packet_ids[rows]).tobytes())
+        packets = self._store.get(evidence.packet_ids[rows]).tobytes()
+        return Packets(answers=question.number, packets=packets, padded=True)
 
 
 def nearest_rows(

@@ -20,6 +20,8 @@ from fingerpost.privacy.subjects import Contribution, SubjectKeys, subject_key, 
 from fingerpost.store.base import PacketStore
 from fingerpost.template import Template, profile_name
 
+ASKED_TABLE = "asked-cells"  # day (4 bytes) and cells (4 each), by subject and template: what holders were told
+
 Packets = npt.NDArray[np.void]
 Rows = npt.NDArray[np.intp]
 
@@ -116,6 +118,22 @@ class SubjectBook:
             for packet, packet_id, subjects_in in zip(packets, packet_ids(packets), shared, strict=True)
         ]
         self.index.note(subjects, [contributions[place] for place in where.tolist()])
+
+    def cells_told(self, subject: object, template: Template, cells: Sequence[int], *, day: int) -> tuple[int, ...]:
+        """Return the cells to ask holders for about a subject: on one day always the first ones, or else ``cells``.
+
+        They are durable when this returns. Raises ``RecordError`` (``subject-missing``) and ``KeyFileError``.
+        """
+        key = subject_key(self.salt, subject) + template.template_id
+        today = day.to_bytes(4, "big")
+        known = self._store.get_record(ASKED_TABLE, key)
+        if known is None or known[:4] != today:
+            known = today + np.array(cells, ">u4").tobytes()
+            over: dict[bytes, bytes | None] = {
+                other: None for other, told in self._store.records(ASKED_TABLE) if told[:4] != today
+            }
+            self._store.put_records(ASKED_TABLE, over | {key: known})
+        return tuple(np.frombuffer(known, ">u4", offset=4).tolist())
 
     def recall(self, subject: object, template: Template, *, day: int) -> Recall:
         """Work out what forgetting a subject comes to. Raises ``RecordError`` (``subject-missing``)."""

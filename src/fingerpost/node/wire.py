@@ -17,6 +17,8 @@ request        says                                                             
 
 Packets travel as their 512 bytes, so every receiver checks signatures for itself, and nothing that a carrier or a
 holder does can forge one.
+
+What an asker says about cells, and what it is answered, is padded: see ``padded_size``.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ PACKET_ID_SIZE_BYTES = 32
 LEAVES = 4_096  # of the ids of a group: by their first 12 bits
 LEAF_RECORD_SIZE_BYTES = 18  # number (2, big-endian) and digest (16)
 DIGEST_SIZE_BYTES = 16
+PADDED_SIZE_BYTES_MIN = 4_096
+PADDED_PACKETS_MIN = 32  # An answer with packets is at least as long as that many.
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Cell = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]  # also a group of them
@@ -109,10 +113,11 @@ class Listed(msgspec.Struct, tag="listed", frozen=True, kw_only=True):
 
 
 class Get(msgspec.Struct, tag="get", frozen=True, kw_only=True):
-    """A request for packets by their ids."""
+    """A request for packets by their ids; it and its answer are ``padded`` where packets are wanted for an answer."""
 
     number: Number
     packet_ids: bytes
+    padded: bool = False
 
 
 class Packets(msgspec.Struct, tag="packets", frozen=True, kw_only=True):
@@ -120,6 +125,7 @@ class Packets(msgspec.Struct, tag="packets", frozen=True, kw_only=True):
 
     answers: Number
     packets: bytes
+    padded: bool = False
 
 
 class Beat(msgspec.Struct, tag="beat", frozen=True, kw_only=True):
@@ -175,11 +181,24 @@ Message = (
 
 _decoder = msgspec.msgpack.Decoder(Message)
 _encoder = msgspec.msgpack.Encoder()
+_PADDING_HEAD = b"\xa7padding\xc6" + bytes(4)  # A short key, then "bytes follow, their number in four bytes".
 
 
 def encode_message(message: Message) -> bytes:
-    """Return the frame of a message."""
-    return _encoder.encode(message)
+    """Return the frame of a message, padded where its length would tell which cells are asked about."""
+    frame = _encoder.encode(message)
+    is_padded = isinstance(message, (WantCells, CellsHeld, Nearest)) or (
+        isinstance(message, (Get, Packets)) and message.padded
+    )
+    if not is_padded:
+        return frame
+    least = PADDED_PACKETS_MIN * PACKET_SIZE_BYTES if isinstance(message, Packets) else PADDED_SIZE_BYTES_MIN
+    return _padded(frame, padded_size(len(frame) + len(_PADDING_HEAD), least=least))
+
+
+def padded_size(size: int, *, least: int) -> int:
+    """Return the length of a padded frame: the next power of two from ``least`` on, at most a whole frame."""
+    return min(max(least, 1 << (size - 1).bit_length()), FRAME_SIZE_BYTES_MAX)
 
 
 def decode_message(frame: bytes) -> Message:
@@ -194,6 +213,17 @@ def decode_message(frame: bytes) -> Message:
     if problem:
         raise PacketError("frame-invalid", problem)
     return message
+
+
+def _padded(frame: bytes, size: int) -> bytes:
+    """Add one more field to the map that a frame is, so that it has ``size`` bytes; readers skip what they don't know.
+
+    The length of the field stands in four bytes, however short it is, so that any length can be reached.
+    """
+    room = size - len(frame) - len(_PADDING_HEAD)
+    if room < 0:
+        raise AssertionError("no message fills a frame so far that its padding has no place")
+    return bytes([frame[0] + 1]) + frame[1:] + _PADDING_HEAD[:-4] + room.to_bytes(4, "big") + bytes(room)
 
 
 def _problem(message: Message) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from fingerpost.errors import FingerpostError
 from fingerpost.ids import PublicKey
@@ -137,10 +137,18 @@ class LivenessChecker:
 
     invariant = "replicas converge once faults have stopped"
 
-    def __init__(self, ledger: Ledger, stations: Sequence[Station], template: Template) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        stations: Sequence[Station],
+        template: Template,
+        *,
+        candidates: Callable[[int], Collection[PublicKey] | None],
+    ) -> None:
         self._ledger = ledger
         self._stations = stations
         self._template = template
+        self._candidates = candidates
 
     def missing(self, *, now: float, slack_seconds: float) -> list[str]:
         """Say, for each packet that is owed, which of its current holders lack it; empty when none does."""
@@ -151,7 +159,9 @@ class LivenessChecker:
         for told in self._ledger.owed(now=now, slack_seconds=slack_seconds):
             group = told.cell >> (self._template.cell_bits - self._template.group_bits)
             if group not in holders:
-                ranked = rank(group_key(self._template.template_id, group), live)
+                among = self._candidates(group)
+                here = [key for key in live if among is None or key in among]
+                ranked = rank(group_key(self._template.template_id, group), here)
                 chosen = first_of_each_organisation(ranked, count=REPLICAS, organisations=organisations)
                 holders[group] = [live[key] for key in chosen]
             lacking = [each.name for each in holders[group] if told.packet_id not in each.disk.packets]

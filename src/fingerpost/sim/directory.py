@@ -14,9 +14,10 @@ from functools import partial
 
 from fingerpost.directory.record import HolderRecord
 from fingerpost.directory.region import Region
-from fingerpost.directory.regions import HolderRegions, HolderSearch
+from fingerpost.directory.regions import HolderRegions, HolderSearch, group_leading
 from fingerpost.ids import PublicKey, TemplateId, node_id
 from fingerpost.limits import ANNOUNCE_SECONDS, RECORD_LIFETIME_SECONDS_DEFAULT, RECORDS_READ_MAX
+from fingerpost.node.finding import Found, candidates_among, candidates_of
 from fingerpost.sim.chance import Chance
 from fingerpost.sim.options import Plan
 from fingerpost.sim.schedule import Schedule
@@ -24,10 +25,15 @@ from fingerpost.sim.violation import ViolationError
 
 CROWD_SECONDS = 40.0  # in which a crowd of holders comes
 CROWD_LEAVES = 0.05  # of a crowd, in each round
+CARRIER = "simulated"
 ELSEWHERE = "elsewhere"  # the carrier of a crowd, which nobody else has
 EVERYBODY_IS_FOUND = "a look-up finds everybody who stands in the directory"
 
 Admits = Callable[[PublicKey], bool]
+
+
+def _is_simulated(record: HolderRecord) -> bool:
+    return record.carrier == CARRIER
 
 
 class SimulatedDirectory:
@@ -70,23 +76,55 @@ class SimulatedDirectory:
 
         self._schedule.after(delay, appear)
 
-    def find(self, *, now: float, reaches: Callable[[PublicKey], bool]) -> list[HolderRecord]:
-        """Return the records that a reader finds whose clock shows ``now``, by ascending key.
+    def find(self, groups: Iterable[int], *, own: PublicKey, now: float, reaches: Callable[[PublicKey], bool]) -> Found:
+        """Return whom ``own`` finds whose clock shows ``now``, as ``fingerpost.node.finding.Finding.look`` does.
 
         ``reaches`` says whose announcements get through to the reader. Raises ``ViolationError`` when the regions that
         were read lack somebody who stands in another one.
         """
+        found = self._find(groups, own=own, now=now)
+        listed = tuple(
+            record
+            for record in found.records
+            if reaches(record.public_key) and not (self.is_faulty and self._chance.happens(self._plan.missed_records))
+        )
+        return replace(found, records=listed)
+
+    def candidates(self, group: int, *, now: float) -> frozenset[PublicKey] | None:
+        """Return among whom a group is placed by who finds everybody that it has to; None where all are."""
+        nobody = PublicKey(bytes(32))
+        found = self._find([group], own=nobody, now=now)
+        return None if found.candidates is None else found.candidates[group].holders - {nobody}
+
+    def _find(self, groups: Iterable[int], *, own: PublicKey, now: float) -> Found:
         search = HolderSearch(self._template_id, admits=self._admits)
-        while due := search.regions_to_read():
-            for region in due:
-                search.found(region, self._read(region, now=now))
+        self._read_next(search, now=now)
+        if not search.is_divided:
+            return Found(records=self._everybody(search, now=now))
+        records: dict[PublicKey, HolderRecord] = {}
+        candidates = {}
+        everybody = self._everybody(search, now=now)
+        for group in groups:
+            toward = group_leading(self._template_id, group)
+            way = HolderSearch(self._template_id, admits=self._admits, toward=toward)
+            while way.regions_to_read():
+                self._read_next(way, now=now)
+            near = candidates_of(way, own=own, is_usable=_is_simulated)
+            seen = everybody if near is None else way.seen()
+            candidates[group] = near or candidates_among(seen, own=own, is_usable=_is_simulated)
+            records |= {record.public_key: record for record in seen}
+        return Found(records=tuple(records[key] for key in sorted(records)), candidates=candidates)
+
+    def _everybody(self, search: HolderSearch, *, now: float) -> tuple[HolderRecord, ...]:
+        while search.regions_to_read():
+            self._read_next(search, now=now)
         holders = search.holders()
         self._check_found({record.public_key for record in holders}, now=now)
-        return [
-            record
-            for record in holders
-            if reaches(record.public_key) and not (self.is_faulty and self._chance.happens(self._plan.missed_records))
-        ]
+        return holders
+
+    def _read_next(self, search: HolderSearch, *, now: float) -> None:
+        for region in search.regions_to_read():
+            search.found(region, self._read(region, now=now))
 
     def _read(self, region: Region, *, now: float) -> list[HolderRecord]:
         held = self._regions.get(region, {})

@@ -17,12 +17,13 @@ from fingerpost.limits import ANNOUNCE_SECONDS, RECORD_LIFETIME_SECONDS_DEFAULT,
 from fingerpost.node.engine import Engine
 from fingerpost.node.events import Event
 from fingerpost.node.peers import Holder
+from fingerpost.node.placement import Candidates, group_key
 from fingerpost.node.roster import Roster
 from fingerpost.packet import Signer
 from fingerpost.ports import day_of
 from fingerpost.sim.adversary import ForgetfulStore, Liar
 from fingerpost.sim.chance import Chance
-from fingerpost.sim.directory import SimulatedDirectory
+from fingerpost.sim.directory import CARRIER, SimulatedDirectory
 from fingerpost.sim.disk import PowerCut, SimulatedDisk
 from fingerpost.sim.network import Endpoint, SimulatedNetwork
 from fingerpost.sim.options import Lie
@@ -32,8 +33,8 @@ from fingerpost.sim.trace import Trace
 from fingerpost.store.base import PacketStore
 from fingerpost.template import Template
 
-CARRIER = "simulated"
 LOOK_SECONDS = (4.0, 6.0)  # between two look-ups of the directory
+ASKED_SECONDS = 60.0  # that the holders of groups are looked up after they were asked for, or emitted to
 KNOCK_SECONDS = 0.5  # between two look-ups because a stranger knocked
 TIMER_SECONDS_MIN = 0.001  # an engine whose timer is overdue is called again, but time goes on
 
@@ -87,6 +88,9 @@ class Station:
         self._around = around
         self._chance = chance
         self._seen: dict[PublicKey, HolderRecord] = {}
+        self._placed: dict[int, Candidates] | None = None
+        self._standing: HolderRegions | None = None
+        self._asked_at = float("-inf")
         self._timer_at = float("inf")
         self._looked_at = self._looks_at = float("-inf")
 
@@ -123,7 +127,8 @@ class Station:
             organisation=self.organisation,
         )
         self.engine.serve(around.template, follow=self.follows)
-        self._keep_announcing(self.endpoint, around.directory.standing_of(self.public_key))
+        self._placed, self._standing = None, around.directory.standing_of(self.public_key)
+        self._keep_announcing(self.endpoint, self._standing)
         self._keep_looking(self.endpoint)
 
     def stop(self) -> None:
@@ -166,8 +171,15 @@ class Station:
         """Look the holders up in the directory and tell the engine."""
         around, now = self._around, self.clock.now()
         self._looked_at = around.schedule.now
-        found = around.directory.find(now=now, reaches=lambda key: around.network.reaches(key, self.public_key))
-        named = {record.public_key: record for record in found}
+        found = around.directory.find(
+            self._concerned(),
+            own=self.public_key,
+            now=now,
+            reaches=lambda key: around.network.reaches(key, self.public_key),
+        )
+        named = {record.public_key: record for record in found.records}
+        placed = found.candidates
+        self._placed = placed
         for key, record in self._seen.items():
             if record.is_live(now) and not around.network.reaches(key, self.public_key):
                 named.setdefault(key, record)
@@ -179,7 +191,31 @@ class Station:
             and record.carrier == CARRIER
             and around.roster.admits(record.public_key, day=day_of(now))
         ]
-        self.act(lambda engine, now: engine.know(holders, now=now))
+        template_id = around.template.template_id
+        near = None if placed is None else {group_key(template_id, group): each for group, each in placed.items()}
+        self.act(lambda engine, now: engine.know(holders, candidates=near, now=now))
+
+    def meet(self) -> None:
+        """Look up the holders of all groups, where they are not known: this node is about to ask or to emit."""
+        groups = range(1 << self._around.template.group_bits)
+        self._asked_at = self._around.schedule.now
+        if self._placed is not None and any(group not in self._placed for group in groups):
+            self.look()
+
+    def _concerned(self) -> list[int]:
+        """Return the groups that this node keeps, has something of, or lately asked for or emitted to; maybe all."""
+        template = self._around.template
+        everything = range(1 << template.group_bits)
+        if self.engine is None or self._around.schedule.now - self._asked_at < ASKED_SECONDS:
+            return list(everything)
+        kept = {group.number for group in self.engine.group_status(template.template_id)}
+        shelved = kept | {group.number for group in self.engine.groups(template.template_id) if group.follows}
+        own = [group for group in everything if self._may_hold(group)]
+        return sorted(shelved.union(own))
+
+    def _may_hold(self, group: int) -> bool:
+        standing = self._standing
+        return standing is None or standing.may_hold(group)
 
     def announce(self, standing: HolderRegions) -> None:
         """Tell the directory that this node holds packets."""

@@ -18,7 +18,7 @@ from fingerpost.packet import Kind, Packet, Payload, Withdrawn, encode, packet_i
 from fingerpost.ports import SECONDS_PER_DAY, day_of
 from fingerpost.sim.chance import Chance
 from fingerpost.sim.checkers import DurabilityChecker, SoundnessChecker
-from fingerpost.sim.ledger import Ledger, Told
+from fingerpost.sim.ledger import Ledger, Told, packet_id_of
 from fingerpost.sim.options import CLOCK_SECONDS_MAX
 from fingerpost.sim.schedule import Schedule
 from fingerpost.sim.station import Station
@@ -76,6 +76,7 @@ class Workload:
         self._emissions: dict[Asked, list[bytes]] = {}
         self._questions: dict[Asked, Question] = {}
         self._withdrawals: list[tuple[Station, bytes]] = []
+        self._taken_back: list[bytes] = []  # packets, of which somebody may have an old copy
         self.answers = 0
         self.complete_answers = 0
         self.emissions = 0
@@ -108,6 +109,7 @@ class Workload:
             self._trace.note(self._schedule.now, station.name, f"emits {count} packets as {emitted.number}")
 
         self.emissions += 1
+        station.meet()
         station.act(tell)
 
     def withdraw(self, station: Station, *, among: list[Station]) -> None:
@@ -132,12 +134,22 @@ class Workload:
         self._trace.note(now, station.name, f"takes back {told.packet_id.hex()[:12]}")
         self._ledger.withdraw(told.packet_id, now=now)
         self._withdrawals.append((station, packet))
+        copies = (each.disk.packets[told.packet_id] for each in among if told.packet_id in each.disk.packets)
+        self._taken_back += [*copies][:1]
         self._hand_out(station, packet, among)
 
     def withdraw_again(self, among: list[Station]) -> None:
         """Let all users repeat what they took back, for those who were out of reach."""
         for station, packet in self._withdrawals:
             self._hand_out(station, packet, among)
+
+    def hand_in_old_copies(self, among: list[Station]) -> None:
+        """Let somebody offer everybody what was taken back: a packet is signed for good, so whoever has it can."""
+        running = [each for each in among if each.is_running]
+        for packet in self._taken_back:
+            keeper = self._chance.one_of(running)
+            self._trace.note(self._schedule.now, keeper.name, f"hands in {packet_id_of(packet).hex()[:12]} again")
+            self._hand_out(keeper, packet, among)
 
     def _hand_out(self, station: Station, packet: bytes, among: list[Station]) -> None:
         frame = encode_message(Offer(number=self._chance.integer(1, 2**40), packets=packet))
@@ -180,6 +192,7 @@ class Workload:
             self._questions[station.name, station.process, number] = question
             self._trace.note(asked_at, station.name, f"asks as {number}: {mode}")
 
+        station.meet()
         station.act(begin)
 
     def answered(self, station: Station, event: Refreshed | Fetched) -> None:

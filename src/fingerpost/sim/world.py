@@ -78,7 +78,12 @@ class World:
         self._durability = DurabilityChecker(self.ledger, self.stations)
         self._soundness = SoundnessChecker(self.stations, self.template, members=self.members)
         self._limits = LimitsChecker()
-        self._liveness = LivenessChecker(self.ledger, self.stations, self.template)
+        self._liveness = LivenessChecker(
+            self.ledger,
+            self.stations,
+            self.template,
+            candidates=lambda group: self.directory.candidates(group, now=self.schedule.now),
+        )
         self.workload = Workload(
             self.schedule,
             self.trace,
@@ -224,6 +229,7 @@ class World:
             problems = self._problems()
             if not problems and not asked and self._is_calm():
                 asked = True
+                self.workload.hand_in_old_copies(self.stations)
                 for station in self.stations:
                     if station.is_running:
                         self.workload.ask(station)

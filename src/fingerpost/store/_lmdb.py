@@ -55,6 +55,7 @@ from fingerpost.store._lmdb_file import (
 from fingerpost.store._lmdb_pages import find_damage
 from fingerpost.store.base import Ids, Packets, Problem, StoreStats, Verdicts
 from fingerpost.store.retention import (
+    DERIVED_TABLES_PREFIX,
     ID_SIZE_BYTES,
     KEY_SIZE_BYTES,
     Mask,
@@ -472,7 +473,9 @@ class LmdbStore:
             write_blocks(writer, [(first + at, packets[part], ids[part]) for at, part in enumerate(parts)])
         lasting = {key for key, kept in self._withdrawals.items() if kept.end_day > day}
         write_items(writer, "withdrawals", ((k, v) for k, v in self._items("withdrawals") if k in lasting))
-        write_items(writer, "records", self._items("records"))
+        derived = _record_prefix(DERIVED_TABLES_PREFIX)[:-1]
+        lasting_records = ((k, v) for k, v in self._items("records") if not k.startswith(derived))
+        write_items(writer, "records", lasting_records)
         generation = self._generation + (len(rows) < len(live))
         write_items(writer, "meta", [(b"generation", b"%d" % generation)])
 

@@ -31,7 +31,7 @@ from fingerpost.store._arguments import (
 )
 from fingerpost.store._inspection import inspect_packets, inspect_withdrawals
 from fingerpost.store.base import Ids, Packets, Problem, StoreStats, Verdicts
-from fingerpost.store.retention import Plan, end_days, plan_addition
+from fingerpost.store.retention import DERIVED_TABLES_PREFIX, Plan, end_days, plan_addition
 
 _TEMPLATE = slice(13, 29)
 _EMITTER = slice(45, 77)
@@ -157,8 +157,10 @@ class MemoryStore:
         return problems + list(inspect_withdrawals(withdrawals, list(disk.withdrawals), cache=cache))
 
     def compact(self, day: int) -> None:
-        """See ``PacketStore``; there are no dead bytes here, so that nothing is left to rewrite."""
+        """See ``PacketStore``; of dead bytes there are none here but in what was derived."""
         self.expire(day)
+        for table in [name for name in self._disk.records if name.startswith(DERIVED_TABLES_PREFIX)]:
+            self.put_records(table, dict.fromkeys(self._disk.records[table]))
 
     def put_records(self, table: str, changes: Mapping[bytes, bytes | None]) -> None:
         """See ``PacketStore``."""

@@ -139,6 +139,9 @@ class PacketStore(Protocol):
     def compact(self, day: int) -> None:
         """Drop what is expired, then rewrite the store without a byte of what was ever dropped.
 
+        Records go along, but for tables whose names begin with ``derived-``: these can be made anew, and may tell of
+        packets that were dropped.
+
         The owner calls it when ``fingerpost.store.retention.compaction_due`` says so, which bounds the days until
         withdrawn and expired bytes are gone from the store's files. (Whether a disk forgets the blocks of a deleted
         file is the business of the disk.)

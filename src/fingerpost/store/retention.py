@@ -19,6 +19,7 @@ from fingerpost.store.base import Ids, Packets, StoreStats, Verdict, Verdicts
 Rows: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
+DERIVED_TABLES_PREFIX: Final = "derived-"  # records made of packets, some of which may have died since
 ID_SIZE_BYTES: Final = 32
 KEY_SIZE_BYTES: Final = 32  # of an emitter
 _TARGET: Final = slice(10, 10 + ID_SIZE_BYTES)  # of a withdrawal's payload: behind its header, where the outcome lies

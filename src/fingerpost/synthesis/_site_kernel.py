@@ -50,6 +50,11 @@ class SiteSettings:
     rho: float = 0.0
     offset: float = 0.0
 
+    @property
+    def is_special(self) -> bool:
+        """Whether the asker differs from the others."""
+        return self.rho > 0 or self.offset > 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SiteKernel:
@@ -96,20 +101,26 @@ class SiteKernel:
 
 
 def fit_sites(pool: Pool, base: Base) -> SiteKernel:
-    """Fit the kernel to a pool, of which a sample is solved where there is more than fits."""
-    ridge = pool.fitted.settings.ridge if base == "near" else RIDGE_LINEAR
-    settings = _search_sites(pool, base, ridge)
-    rows = _sample(pool, SOLVED_MAX)
+    """Fit the kernel to a pool, of which a sample is solved where there is more than fits.
+
+    An asker that is not special is answered as everybody is: by the same packets, as sure as these are.
+    """
+    usual = _search_ridge(pool, base, pool.fitted.settings.ridge if base == "near" else RIDGE_LINEAR)
+    settings = _search_special(pool, base, usual) if pool.own_judges else usual
+    rows = _sample(pool, SOLVED_MAX, own_share=OWN_SHARE_MAX if settings.is_special else 0.0)
     gram = _gram(pool, base, rows)
     solution = Solution.of(_with_sites(gram, _same(pool, rows), settings), settings.ridge / pool.weights[rows])
     residuals = _left_out(pool, rows, solution)
     judged = np.flatnonzero(np.isin(rows, pool.judged)).astype(np.int64)
-    targets, weights = pool.targets[rows], pool.weights[rows][judged] * pool.judged_worth
+    told, worth = np.arange(len(rows)), pool.weights[rows]
+    if settings.is_special:
+        told, worth = judged, worth[judged] * pool.judged_worths.mean(axis=0)
+    targets = pool.targets[rows]
     temperature, unit = 1.0, 1.0
     if pool.evidence.levels:
-        temperature = _search.fit_temperature((targets - residuals)[judged], targets[judged], weights)[0]
+        temperature = _search.fit_temperature((targets - residuals)[told], targets[told], worth)[0]
     else:
-        unit = _unit_variance(solution, residuals[judged, 0], weights, judged)
+        unit = _unit_variance(solution, residuals[told, 0], worth, told)
     return SiteKernel(
         pool=pool,
         base=base,
@@ -132,58 +143,95 @@ def _unit_variance(
     return max(float(weights @ (residuals**2 / variance)) / float(weights.sum()), _search.PROBABILITY_MIN)
 
 
-def _sample(pool: Pool, count: int) -> NDArray[np.int64]:
-    """Return rows to solve for, ascending: every judged packet, then own ones up to half, then others."""
+def _sample(pool: Pool, count: int, *, own_share: float = OWN_SHARE_MAX) -> NDArray[np.int64]:
+    """Return rows to solve for, ascending: every judged packet, then own ones up to a share of all, then any."""
     judged, free = pool.judged, np.ones(len(pool.evidence), bool)
     free[judged] = False
     own = np.flatnonzero(free & pool.own).astype(np.int64)
-    chosen = [judged, pool.sample(own, max(int(count * OWN_SHARE_MAX) - int(pool.own[judged].sum()), 0))]
-    others = np.flatnonzero(free & ~pool.own).astype(np.int64)
-    chosen.append(pool.sample(others, max(count - sum(map(len, chosen)), 0)))
-    return np.sort(np.concatenate(chosen))
+    own = pool.sample(own, max(int(count * own_share) - int(pool.own[judged].sum()), 0))
+    free[own] = False
+    if own_share:
+        free &= ~pool.own
+    others = np.flatnonzero(free).astype(np.int64)
+    return np.sort(np.concatenate([judged, own, pool.sample(others, max(count - len(judged) - len(own), 0))]))
 
 
-def _search_sites(pool: Pool, base: Base, ridge: float) -> SiteSettings:
-    """Improve one setting at a time, twice around: with few judged packets the loss has one valley to speak of."""
+def _search_ridge(pool: Pool, base: Base, ridge: float) -> SiteSettings:
+    """Return the settings by which everybody's packets, each left out, are foreseen best."""
+    rows = pool.sample(np.arange(len(pool.evidence)), SEARCHED_MAX)
+    trials = _Trials.of(pool, base, rows, np.arange(len(rows)), np.full((1, len(rows)), pool.share_of_worth(rows)))
+    return _best(trials, SiteSettings(ridge=ridge), special=False)
+
+
+def _search_special(pool: Pool, base: Base, usual: SiteSettings) -> SiteSettings:
+    """Return the settings by which the asker's packets are foreseen best; ``usual`` if it is not clearly special."""
     rows = _sample(pool, SEARCHED_MAX)
-    gram, same = _gram(pool, base, rows), _same(pool, rows)
-    judged = np.flatnonzero(np.isin(rows, pool.judged))
-    targets, weights = pool.targets[rows], pool.weights[rows]
-    worth = weights[judged] * pool.judged_worth
+    judged = np.flatnonzero(np.isin(rows, pool.judged)).astype(np.int64)
+    found = _best(_Trials.of(pool, base, rows, judged, pool.judged_worths), usual, special=True)
+    return found if found.is_special else usual
 
-    def loss(settings: SiteSettings) -> float:
-        solution = Solution.of(_with_sites(gram, same, settings), settings.ridge / weights)
-        predicted = (targets - _left_out(pool, rows, solution))[judged]
-        penalty = SPECIAL_NATS * ((settings.rho > 0) + (settings.offset > 0))
-        penalty += 0.5 * (np.log(settings.ridge / ridge) / _search.RIDGE_SPREAD) ** 2
-        if pool.evidence.levels:
-            found = _search.fit_temperature(predicted, targets[judged], worth, bisections=16)[1]
-        else:
-            found = _search.gaussian_loss(predicted - targets[judged], worth)
-        return found + float(penalty)
 
-    best = SiteSettings(ridge=ridge)
-    least = loss(best)
-    tried = {best}
+def _best(trials: _Trials, start: SiteSettings, *, special: bool) -> SiteSettings:
+    """Improve one setting at a time, twice around: with few judged packets the loss has one valley to speak of."""
+    best, least, usual, tried = start, 0.0, trials.losses(start, start), {start}
     for _ in range(ROUNDS):
         candidates = [SiteSettings(ridge=best.ridge * f, rho=best.rho, offset=best.offset) for f in RIDGE_FACTORS]
-        if pool.own_judges:
+        if special:
             candidates += [SiteSettings(ridge=best.ridge, rho=best.rho, offset=offset) for offset in OFFSETS]
             candidates += [SiteSettings(ridge=best.ridge, rho=rho, offset=best.offset) for rho in RHOS]
         fresh = [candidate for candidate in candidates if candidate not in tried]
         tried.update(fresh)
         for candidate in fresh:
-            found = loss(candidate)
+            found = float((trials.losses(candidate, start) - usual).max())  # whichever way records are counted
             if found < least - _search.TIE_NATS:
                 best, least = candidate, found
     return best
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Trials:
+    """Rows to solve for, and the places of those that are judged, with their worths (k, j) in one or two ways."""
+
+    pool: Pool
+    rows: NDArray[np.int64]
+    judged: NDArray[np.int64]
+    worths: NDArray[np.float64]
+    gram: NDArray[np.float64]
+    same: NDArray[np.bool_]
+
+    @classmethod
+    def of(
+        cls,
+        pool: Pool,
+        base: Base,
+        rows: NDArray[np.int64],
+        judged: NDArray[np.int64],
+        worths: NDArray[np.float64],
+    ) -> _Trials:
+        weights = pool.weights[rows][judged]
+        gram, same = _gram(pool, base, rows), _same(pool, rows)
+        return cls(pool=pool, rows=rows, judged=judged, worths=weights * worths, gram=gram, same=same)
+
+    def losses(self, settings: SiteSettings, start: SiteSettings) -> NDArray[np.float64]:
+        """Return the losses (k,) in nats, and the penalty of what is unusual."""
+        targets, weights = self.pool.targets[self.rows], self.pool.weights[self.rows]
+        solution = Solution.of(_with_sites(self.gram, self.same, settings), settings.ridge / weights)
+        predicted = (targets - _left_out(self.pool, self.rows, solution))[self.judged]
+        penalty = SPECIAL_NATS * ((settings.rho > 0) + (settings.offset > 0))
+        penalty += 0.5 * (np.log(settings.ridge / start.ridge) / _search.RIDGE_SPREAD) ** 2
+        known = targets[self.judged]
+        if self.pool.evidence.levels:
+            found = [_search.fit_temperature(predicted, known, each, bisections=16)[1] for each in self.worths]
+        else:
+            found = [_search.gaussian_loss(predicted - known, each) for each in self.worths]
+        return np.array(found) + float(penalty)
 
 
 def _left_out(pool: Pool, rows: NDArray[np.int64], solution: Solution) -> NDArray[np.float64]:
     """Return (s, c) residuals of packets left out alone, or where the asker is none of the nodes with their node."""
     targets = pool.targets[rows]
     nodes = np.unique(pool.evidence.node_index[rows], return_inverse=True)[1].reshape(-1)
-    if pool.own_judges or nodes.max(initial=0) < 2:
+    if not pool.nodes_judge or nodes.max(initial=0) < 2:
         return solution.left_out(targets)
     return solution.left_out_by(nodes.astype(np.int64), targets)
 

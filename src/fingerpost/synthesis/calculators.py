@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from fingerpost.errors import UsageError
+from fingerpost.synthesis import outcomes
 from fingerpost.synthesis.intervals import CORRELATION_USUAL
-from fingerpost.synthesis.kernel import feature_distances, packet_weights
+from fingerpost.synthesis.kernel import feature_distances, left_out_near, packet_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,10 +37,11 @@ CALCULATORS_GROUP = "fingerpost.calculators"
 ALONE = "alone"  # the calculator that asks nobody
 ALONE_RECORDS_MIN = 20  # of its own: below, left-out packets cannot say how sure it may be (their 5 % quantile)
 OWN_RECORDS_MIN = 5  # fewer cannot rule out a coin toss at 95 %, however unanimous: see ``_abstention``
-ABSENCE_CHANCE = 0.05  # of a level not being among own outcomes although it is as usual here as elsewhere
+EVEN_SHARE_MIN = 0.75  # of all records have to be left when nodes' levels are made alike, for nodes to be alike
 CONTROLS_MAX = 128
 CONTROLS_WORTH = 32.0  # records of the asker's own that others' packets are worth: few own ones never vote alone
 JUDGED_MAX = 256  # packets that calculators are compared on before any answer was confirmed
+SEEN_MIN = 0.5  # of what all packets expect of a question of the asker's own kind is what it has seen
 STRANGE_OWN_SHARE = 0.1  # a question stranger than this share of the asker's own packets is not of its own kind
 PROBABILITY_MIN = 1e-12
 UNIFORM_SHARE = 0.01  # of every forecast of a number goes to its whole range alike, so that no loss is infinite
@@ -106,25 +108,39 @@ class Pool:
 
     @cached_property
     def stands_alone(self) -> bool:
-        """Whether the asker's own packets are enough to say how sure they may be, before any answer was confirmed."""
+        """Whether the asker has many packets, of several outcomes: some say how sure the others may be."""
+        several = not self.evidence.levels or int((self._own_held > 0).sum()) > 1
+        return self.has_many and (self.own_judges or several)
+
+    @cached_property
+    def has_many(self) -> bool:
+        """Whether the asker has records enough that left-out ones say how sure it may be."""
         return float(self.evidence.records[self.own].sum()) >= ALONE_RECORDS_MIN
 
     @cached_property
     def own_judges(self) -> bool:
         """Whether the asker's own outcomes may say what is special about it, before any answer was confirmed.
 
-        Not where they lack a level that as many of the others' records would have shown with 95 %: nothing among them
-        tells that level from the rest, so the asker counts as a newcomer. Confirmed answers decide later on.
+        Not where they lack a usual level, or have so little of one that hardly any records are left once all levels
+        are as usual among them as in the pool (``outcomes.records_left``): then the asker counts as a newcomer.
+        Confirmed answers decide later on.
         """
         if not self.has_own or not self.evidence.levels:
             return self.has_own
-        records = self.weights[:, None] * self.targets
-        others = records[~self.own].sum(axis=0)
-        own = records[self.own].sum(axis=0)
-        if not others.sum():
+        return bool(outcomes.records_left(self._own_held, self._records.sum(axis=0))[0] >= OWN_RECORDS_MIN)
+
+    @cached_property
+    def nodes_judge(self) -> bool:
+        """Whether packets of a newcomer's pool are left out together with their nodes.
+
+        Not where nodes differ much in which levels they have: a pool without a node then lacks a level, not a node's
+        peculiarities.
+        """
+        if self.own_judges:
+            return False
+        if not self.evidence.levels:
             return True
-        missed = (1 - others / others.sum()) ** float(self.evidence.records[self.own].sum())
-        return not bool(((own <= 0) & (missed < ABSENCE_CHANCE)).any())
+        return bool(self._left.sum() >= EVEN_SHARE_MIN * self._held.sum())
 
     @cached_property
     def judged(self) -> NDArray[np.int64]:
@@ -135,17 +151,60 @@ class Pool:
         return np.sort(np.concatenate([own, self.sample(np.flatnonzero(~self.own).astype(np.int64), CONTROLS_MAX)]))
 
     @cached_property
-    def judged_worth(self) -> NDArray[np.float64]:
-        """Return how many records of the asker's own each judged row is worth (j,).
+    def judged_worths(self) -> NDArray[np.float64]:
+        """Return how many records of the asker's own each judged row is worth (k, j), in one or two ways.
 
         The asker's count one each; those of others ``CONTROLS_WORTH`` in all beside them. Where there are no own ones,
-        they are worth no more than 1 / rho records a node, as in every interval here.
+        they are worth no more than 1 / rho records a node, as in every interval here. For levels the second way counts
+        a node's records as if it had seen each level as often as the pool has (``outcomes``). A calculation has proven
+        better only where it is so both ways.
         """
         own = self.own[self.judged]
         if self.own_judges:
-            return np.where(own, 1.0, min(1.0, CONTROLS_WORTH / max(int((~own).sum()), 1)))
-        nodes = len(np.unique(self.evidence.node_index[self.judged]))
-        return np.full(len(own), min(1.0, nodes / CORRELATION_USUAL / len(own)))
+            plain = np.where(own, 1.0, min(1.0, CONTROLS_WORTH / max(int((~own).sum()), 1)))
+            if not self.evidence.levels:
+                return plain[None, :]
+            even = plain.copy()
+            even[own] = outcomes.worth(self._importance(self.judged[own], self._own_held))
+            return np.stack([plain, even])
+        index = self.evidence.node_index[self.judged]
+        plain = np.full(len(own), self.share_of_worth(self.judged))
+        if not self.evidence.levels or not self.nodes_judge:
+            return plain[None, :]
+        fit = (self._left >= OWN_RECORDS_MIN)[index]
+        even = outcomes.worth(self._importance(self.judged, self._held[index]) * fit)
+        most = len(np.unique(index[fit])) / CORRELATION_USUAL
+        return np.stack([plain, even * min(1.0, most / max(float(even.sum()), 1e-9))])
+
+    def share_of_worth(self, rows: NDArray[np.int64]) -> float:
+        """Return what each of some rows of several nodes is worth: in all no more than 1 / rho records a node."""
+        nodes = len(np.unique(self.evidence.node_index[rows]))
+        return min(1.0, nodes / CORRELATION_USUAL / max(len(rows), 1))
+
+    @cached_property
+    def _own_held(self) -> NDArray[np.float64]:
+        """Return how many records of each level the asker has (1, L)."""
+        return np.asarray(self._records[self.own].sum(axis=0)[None, :], np.float64)
+
+    @cached_property
+    def _records(self) -> NDArray[np.float64]:
+        """Return how many records of each level a packet stands for (n, L)."""
+        return self.weights[:, None] * self.targets
+
+    @cached_property
+    def _held(self) -> NDArray[np.float64]:
+        """Return how many records of each level each node has (V, L)."""
+        index, count = self.evidence.node_index, len(self.evidence.node_ids)
+        return np.stack([np.bincount(index, column, minlength=count) for column in self._records.T], axis=1)
+
+    @cached_property
+    def _left(self) -> NDArray[np.float64]:
+        """Return how many records of each node (V,) stand for the pool."""
+        return outcomes.records_left(self._held, self._held.sum(axis=0))
+
+    def _importance(self, rows: NDArray[np.int64], held: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what makes records of rows (k,) of nodes that have ``held`` (k or 1, L) representative of the pool."""
+        return np.asarray((self.targets[rows] * outcomes.importance(held, self._records.sum(axis=0))).sum(axis=1))
 
     def sample(self, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
         """Return ``count`` of some rows, or all, as content alone picks them."""
@@ -171,15 +230,46 @@ class Pool:
         """Say of each question whether it is of the asker's own kind: no stranger than nine of ten of its own packets.
 
         What the asker has seen must not speak about what it has never seen: an asker whose packets hold three of ten
-        outcomes would otherwise deny the other seven.
+        outcomes would otherwise deny the other seven. So all packets together have to expect, more likely than not,
+        one of the outcomes that it has seen.
         """
+        found = self._is_near(self.features_of(questions))
+        if self._has_seen_all or not found.any():
+            return found
+        sketches = None if questions.sketches is None else questions.sketches[found]
+        found[found] = self._expects_own(self.fitted.predict(questions.fingerprints[found], sketches))
+        return found
+
+    def left_out_at_home(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Say the same of the situations of packets, each as if it were not there."""
+        found = self._is_near(self.features[rows])
+        if not self._has_seen_all:
+            found &= self._expects_own(self.fitted.estimate(self.without(rows)[0]))
+        return found
+
+    def without(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the pooled kernel's scores (k, c) and variances (k,) of packets, each left out alone."""
+        if self.fitted.solution is None:
+            return left_out_near(self.fitted, rows, with_node=False)
+        places = np.empty(len(self.evidence), np.int64)
+        places[self.fitted.residuals.rows] = np.arange(len(self.evidence))
+        return self.fitted.residuals.predicted[places[rows]], self.fitted.residuals.variance[places[rows]]
+
+    def _is_near(self, features: NDArray[np.uint8] | NDArray[np.float64]) -> NDArray[np.bool_]:
         if not self.has_own:
-            return np.zeros(len(questions), bool)
+            return np.zeros(len(features), bool)
         own = self.features[self.own_rows]
-        nearest = feature_distances(self.fitted.settings.family, self.features_of(questions), own).min(axis=1)
+        nearest = feature_distances(self.fitted.settings.family, features, own).min(axis=1)
         usual = self._own_nearest
         share = (1 + (usual[None, :] >= nearest[:, None]).sum(axis=1)) / (1 + len(usual))
         return np.asarray(share > max(STRANGE_OWN_SHARE, 1 / (1 + len(usual))), bool)
+
+    @cached_property
+    def _has_seen_all(self) -> bool:
+        return not self.evidence.levels or bool((self._own_held > 0).all())
+
+    def _expects_own(self, expected: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return np.asarray(expected @ (self._own_held[0] > 0) > SEEN_MIN, bool)
 
     @cached_property
     def _own_nearest(self) -> NDArray[np.float64]:

@@ -79,19 +79,37 @@ class Panel:
         """The losses in nats of each calculator that has something to go on, packets being left out, summed by worth.
 
         They are relative to the pooled kernel. What a calculator gains on it counts only beyond one standard error:
-        the best of several on few packets looks better than it is. Where one sleeps it is held to the pooled kernel.
+        the best of several on few packets looks better than it is; and only as far as it does whichever way records
+        are counted. Where one sleeps it is held to the pooled kernel.
         """
-        lost = {name: found for name, found in self._left_out.items() if found is not None}
-        usual = lost.get(POOLED)
-        if usual is None:
-            return {name: float(self._pool.judged_worth @ np.nan_to_num(found)) for name, found in lost.items()}
-        found = {}
-        for name, each in lost.items():
-            if name == ALONE and not self._pool.stands_alone:
-                continue
-            apart = self._pool.judged_worth * np.where(np.isnan(each), 0.0, each - usual)
-            total, error = float(apart.sum()), float(np.sqrt((apart**2).sum()))
-            found[name] = min(total + error, 0.0) if total < 0 else total
+        if self._left_out.get(POOLED) is None:
+            worth = self._pool.judged_worths[0]
+            return {
+                name: float(worth @ np.nan_to_num(lost)) for name, lost in self._left_out.items() if lost is not None
+            }
+        return {
+            name: max(min(total + error, 0.0) if total < 0 else total for total, error in each)
+            for name, each in self._apart.items()
+            if name != ALONE or self._pool.has_many
+        }
+
+    @cached_property
+    def alone_speaks(self) -> bool:
+        """Whether ``alone`` takes part before any answer was confirmed: nothing has corrected it, and it cannot itself.
+
+        The asker's records have to be many and of every usual outcome, and may not foresee packets that are left out
+        clearly worse than everybody's do: by more than one standard error.
+        """
+        return self._pool.stands_alone and all(total <= error for total, error in self._apart.get(ALONE, ()))
+
+    @cached_property
+    def _apart(self) -> dict[str, list[tuple[float, float]]]:
+        """What calculators lose in nats beyond the pooled kernel, and the standard error of that, each way to count."""
+        usual, found = self._left_out.get(POOLED), dict[str, list[tuple[float, float]]]()
+        for name, lost in self._left_out.items():
+            if lost is not None and usual is not None:
+                apart = self._pool.judged_worths * np.where(np.isnan(lost), 0.0, lost - usual)
+                found[name] = [(float(each.sum()), float(np.sqrt((each**2).sum()))) for each in apart]
         return found
 
     @cached_property
@@ -124,8 +142,8 @@ class Panel:
             for name, fitted in self._fitted.items()
             if name in weighing.standings
         }
-        if ALONE in forecasts and not weighing.confirmations and not self._pool.stands_alone:
-            forecasts[ALONE] = None  # Nothing has corrected it yet, and it cannot correct itself.
+        if ALONE in forecasts and not weighing.confirmations and not self.alone_speaks:
+            forecasts[ALONE] = None
         return [self._mixed(answer, row, forecasts, weighing) for row, answer in enumerate(answers)]
 
     @cached_property

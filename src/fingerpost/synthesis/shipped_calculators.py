@@ -125,17 +125,17 @@ class _Kernel:
         awake = np.ones(len(judged), bool)
         if len(strangers):
             scores[~own], variance[~own] = self._smoothed(others)
-            awake[~own] = self.pool.at_home(others)
+            awake[~own] = self.pool.left_out_at_home(strangers)
         return self._forecast(scores, variance, awake)
 
     def _without(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return scores and variances of rows of the evidence that was fitted to, each left out."""
         found = self.fitted.residuals
         if self.fitted.solution is None:
-            return left_out_near(self.fitted, rows, with_node=not self.pool.own_judges)
+            return left_out_near(self.fitted, rows, with_node=self.pool.nodes_judge)
         places = np.empty(len(self.fitted.evidence), np.int64)
         places[found.rows] = np.arange(len(found.rows))
-        predicted = found.predicted if self.pool.own_judges or found.by_node is None else found.by_node
+        predicted = found.by_node if self.pool.nodes_judge and found.by_node is not None else found.predicted
         return predicted[places[rows]], found.variance[places[rows]]
 
     def _smoothed(self, questions: Questions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

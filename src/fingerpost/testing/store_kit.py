@@ -371,6 +371,7 @@ def _compacting_loses_nothing_and_erases(bench: _Bench) -> None:
         store.add(signed([secret], emitter), day=DAY)
         store.add(packets[200:], day=DAY)
         store.put_record("table", b"key", b"value")
+        store.put_record("derived-table", b"key", secret.nonce)
         store.add(ending, day=DAY + 3)
         dead = store.stats()
         _require(dead.dead_since in {None, DAY + 3}, "dead_since is the day from which bytes wait for compact")
@@ -383,6 +384,7 @@ def _compacting_loses_nothing_and_erases(bench: _Bench) -> None:
         stats = store.stats()
         _require((stats.dead_packets, stats.dead_since) == (0, None), "compact leaves nothing dead")
         _require(store.check() == [], "check finds nothing wrong after compact")
+        _require(list(store.records("derived-table")) == [], "compact drops records that were derived from packets")
         files = [path for path in bench.directory.rglob("*") if path.is_file()]
         _require(not any(secret.nonce in path.read_bytes() for path in files), "compact erases what was withdrawn")
     with bench.store() as store:

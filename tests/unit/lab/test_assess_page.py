@@ -85,7 +85,22 @@ def _modes(scores: dict[str, float]) -> dict[str, Any]:
             "rows": liars,
             "malformed": {"federated": {"wrong shape": fared}, "outcome_routing": {"wrong shape": refused}},
         },
-        "not_measured": {"coordinator": "not measured here"},
+        "coordinator": _coordinator(),
+        "not_measured": {"dp-sgd": "dp-sgd was left out"},
+    }
+
+
+def _coordinator() -> dict[str, Any]:
+    flower = {"next_round_seconds": 30.0, "rounds_while_away": 0, "went_on_by_itself": False, "rounds": 4}
+    crash = {"hospital": "Hungary", "answer_seconds": 0.25, "lost": 0, "acknowledged": 8, "handled": "nothing to do"}
+    seconds = {"restart_seconds": 4.0, "catch_up_seconds": 4.5}
+    return {
+        "federated": {**flower, "survivors": 3, "nodes": 3, "trusted": "Everybody trusts it."},
+        "outcome_routing": [
+            {**crash, **seconds, "role": role, "trusted": "Nobody."} for role in ("holder", "bootstrap node")
+        ],
+        "verdict": "Nothing was lost <but time>.",
+        "does_not_show": "a network partition",
     }
 
 
@@ -112,9 +127,10 @@ def test_the_page_renders_in_a_browser_that_has_nothing_to_complain_of(browser: 
     assert picture.read_bytes().startswith(PNG)
     assert not COMPLAINT.search(shown.stderr), shown.stderr
     dumped = _run(browser, tmp_path, "--dump-dom", page).stdout
-    assert dumped.count("<svg") == page.read_text(encoding="utf-8").count("<svg") > 5
+    assert dumped.count("<svg") == page.read_text(encoding="utf-8").count("<svg") > 7
     assert "One wall of five." in dumped
     assert "&lt;b&gt;no&lt;/b&gt;" in dumped
+    assert "Nothing was lost &lt;but time&gt;." in dumped
 
 
 @pytest.mark.parametrize("browser", BROWSERS)

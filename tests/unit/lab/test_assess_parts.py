@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from fingerpost.elections.calculate import weigh
-from fingerpost.errors import FingerpostError, TableError
+from fingerpost.errors import DaemonError, FingerpostError, TableError
+from fingerpost.lab.assess import run, work
 from fingerpost.lab.assess.actions import compared
 from fingerpost.lab.assess.arms import run_arm
 from fingerpost.lab.assess.deployment import checklist, read_deployment
@@ -26,7 +27,7 @@ from fingerpost.lab.assess.routing import (
 from fingerpost.lab.assess.rules import QUICK
 from fingerpost.lab.assess.splits import Request, Splits
 from fingerpost.lab.assess.table import Roles, read_assessed
-from fingerpost.lab.assess.tasks import Kept
+from fingerpost.lab.assess.tasks import Kept, Runner
 from fingerpost.packet import Profile
 from fingerpost.template import parse_template
 
@@ -142,6 +143,21 @@ def test_with_a_time_the_past_is_trained_on_and_the_future_asked_about(tmp_path:
     assert said.bytes == 0
 
 
+@pytest.mark.parametrize("horizon", [1, 3])
+def test_no_change_knows_nothing_of_its_own_moment_nor_of_what_is_not_known_yet(horizon: int, tmp_path: Path) -> None:
+    file = tmp_path / "times.csv"
+    happened = ["no", "yes", "yes", "no", "yes"]  # two sites, each with two rows a day
+    lines = [f"{row % 7},{'pq'[row // 2 % 2]},{row // 4},{happened[row // 4 % 5]}" for row in range(80)]
+    file.write_text("\n".join(["a,site,day,happened", *lines]) + "\n", encoding="utf-8")
+    for node in ("site", None):
+        roles = Roles(outcome="happened", node=node, time="day", horizon=horizon)
+        table = read_assessed(file, roles, rows_max=1_000, seed=0)
+        days = np.arange(80) // 4
+        known = [-1 if day < horizon else table.codes[4 * (day - horizon)] for day in days]
+        assert table.previous is not None
+        assert table.previous.tolist() == known
+
+
 def test_actions_are_compared_and_the_warning_fires_where_the_situation_decided(tmp_path: Path) -> None:
     fair = compared(Splits(_request(tmp_path, rows=400)).setting("natural", 0))
     biased = compared(Splits(_request(tmp_path, rows=400, confounded=True)).setting("natural", 0))
@@ -209,6 +225,21 @@ def test_a_damaged_part_is_run_again(tmp_path: Path) -> None:
     assert Kept(folder=tmp_path, digest="other").read(("arm", 1)) is None
 
 
+def test_a_coordinator_that_cannot_be_killed_here_is_said_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(**_: Any) -> None:
+        raise DaemonError("lab-flower", "no SuperLink here")
+
+    monkeypatch.setattr(work, "measure_coordinator", fail)
+    kept = Kept(folder=tmp_path / "kept", digest="d")
+    for rounds, said in ((3, "no SuperLink here"), (0, "A full assessment measures it")):
+        request = replace(_request(tmp_path), sizes=replace(SIZES, coordinator_rounds=rounds))
+        found = run.crashed(request, Runner(Splits(request), work.work, workers=1, kept=kept, progress=print))
+        assert said in found["left_out"]
+    assert kept.read(run.COORDINATOR) is None, "the next run tries again"
+
+
 def _figures() -> dict[str, Any]:
     """What a checklist reads of a report."""
     row = {"attack": "flip", "share": 0.4, "loss_points": {"consortium": 0.0, "fedavg": 30.0, "median": 12.0}}
@@ -219,6 +250,7 @@ def _figures() -> dict[str, Any]:
             "non_iid": {"penalty_points": {"dirichlet-0.1": {"fedavg": 4.0}}},
             "communication": {"rounds": 40},
             "byzantine": {"rows": [row]},
+            "coordinator": {"left_out": "not run here"},
         },
     }
 

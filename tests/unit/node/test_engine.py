@@ -128,6 +128,27 @@ def test_newcomers_are_not_complete_by_agreeing_with_each_other(town: Town) -> N
         assert town.has(name, packet_id)
 
 
+def test_a_new_holder_waits_only_seconds_for_all_the_dead_that_the_directory_still_names(town: Town) -> None:
+    packet_id = town.id_of(town.emit(outsider(town), 50)[0])
+    buried = [f"buried {number}" for number in range(30)]
+    for name in buried:
+        town.add(name)
+        town.dead.add(name)
+    town.run(30)
+    before = holders_of(town)
+    town.dead.add(before[0])
+    newcomers = [f"newcomer {number}" for number in range(12)]
+    for name in newcomers:
+        town.add(name)
+    town.run(20)
+    living = holders_of(town)
+    assert set(living) & set(newcomers), "the test needs a newcomer that takes over"
+    assert not set(living) & town.dead
+    for name in living:
+        assert town.has(name, packet_id)
+        assert town.engines[name].group(town.template.template_id).complete
+
+
 def test_a_former_holder_lets_go_after_a_record_lifetime_and_the_emitter_never(town: Town) -> None:
     emitter = outsider(town)
     packet_id = town.id_of(town.emit(emitter, 50)[0])

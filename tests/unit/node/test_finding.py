@@ -13,7 +13,12 @@ from fingerpost.directory.region import Region
 from fingerpost.directory.regions import region_of_group
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey, TemplateId, node_id
-from fingerpost.limits import ANNOUNCE_SECONDS, RECORD_LIFETIME_SECONDS_DEFAULT, REGION_RECORDS_SPLIT
+from fingerpost.limits import (
+    ANNOUNCE_SECONDS,
+    RECORD_LIFETIME_SECONDS_DEFAULT,
+    RECORDS_READ_MAX,
+    REGION_RECORDS_SPLIT,
+)
 from fingerpost.node.finding import Finding
 from fingerpost.testing.record_samples import SettableClock, holder_key, holder_record
 
@@ -148,5 +153,72 @@ def test_a_directory_out_of_reach_is_told_after_everything_was_tried() -> None:
         clock.time += 1
         await mover.announce()
         assert mover.key in keys(await nodes[1].directory.find(half))
+
+    run(scenario)
+
+
+def test_in_a_small_network_a_look_names_everybody_and_narrows_nothing() -> None:
+    async def scenario() -> None:
+        board, clock = MemoryBoard(), SettableClock()
+        nodes = [Node(number, board, clock) for number in range(5)]
+        for node in nodes:
+            await node.announce()
+        nodes[0].directory.lookups = 0
+        found = await nodes[0].finding.look([0, 7])
+        assert found.candidates is None
+        assert keys(found.records) == {node.key for node in nodes}
+        assert nodes[0].directory.lookups == 1
+
+    run(scenario)
+
+
+def test_in_a_network_larger_than_a_listing_a_look_names_the_same_candidates_to_everybody_and_no_others() -> None:
+    async def scenario() -> None:
+        board, clock = MemoryBoard(), SettableClock()
+        nodes = [Node(number, board, clock) for number in range(RECORDS_READ_MAX + 40)]
+        for node in nodes:
+            await node.announce()
+        groups = range(4)
+        one, other = nodes[0], nodes[-1]
+        one.directory.lookups = 0
+        found, theirs = await one.finding.look(groups), await other.finding.look(groups)
+        assert found.candidates is not None
+        assert theirs.candidates is not None
+        regions = 0
+        for group in groups:
+            ours = found.candidates[group].holders
+            assert ours == theirs.candidates[group].holders, "who asks makes no difference"
+            assert 16 <= len(ours) < len(nodes) * 0.7
+            depth = next(
+                depth
+                for depth in (3, 2, 1)
+                if ours
+                <= {
+                    node.key
+                    for node in nodes
+                    if region_of_group(TEMPLATE_ID, group, depth).covers(holder_leading(node.key))
+                }
+            )
+            home = region_of_group(TEMPLATE_ID, group, depth)
+            assert ours == {node.key for node in nodes if home.covers(holder_leading(node.key))}, "nobody is left out"
+            regions += depth
+        assert one.directory.lookups <= 1 + regions
+        assert keys(found.records) >= set().union(*(each.holders for each in found.candidates.values())) - {one.key}
+
+    run(scenario)
+
+
+def test_where_few_of_a_region_can_be_reached_everybody_who_can_is_a_candidate() -> None:
+    async def scenario() -> None:
+        board, clock = MemoryBoard(), SettableClock()
+        nodes = [Node(number, board, clock) for number in range(REGION_RECORDS_SPLIT + 40)]
+        for node in nodes:
+            await node.announce()
+        reachable = {node.key for node in nodes[:5]}
+        asker = Node(0, board, clock)
+        asker.finding._is_usable = lambda record: record.public_key in reachable
+        found = await asker.finding.look([1])
+        assert found.candidates is not None
+        assert found.candidates[1].holders == reachable
 
     run(scenario)

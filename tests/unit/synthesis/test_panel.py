@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fingerpost.elections.calculate import weigh
 from fingerpost.errors import ReceiptError, UsageError
 from fingerpost.ids import node_id
 from fingerpost.synthesis import Answer, Evidence, KernelOptions, Synthesizer, Weighing, make_receipt, verify_receipt
@@ -86,7 +87,8 @@ def test_alone_says_what_own_packets_say_and_sleeps_where_they_say_nothing() -> 
     mine = worlds.observe(template, corner, worlds.level_of(corner), node=9)
     packets = np.concatenate([worlds.pool(template), mine])
     points = np.array([[0.8, 0.0, 0.0], [-0.9, -0.5, 0.0]])
-    answers = synthesizer(template, packets).ask_many(worlds.queries(template, points), weighing=weighing(node=9))
+    confirmed = replace(weighing(node=9), confirmations=1)  # before that, not by outcomes of one corner
+    answers = synthesizer(template, packets).ask_many(worlds.queries(template, points), weighing=confirmed)
     home, away = (said(answer)[ALONE] for answer in answers)
     assert (home.awake, away.awake) == (True, False)
     assert (away.weight, away.probabilities, away.standing) == (0.0, (), pytest.approx(1 / len(NAMES)))
@@ -120,6 +122,37 @@ def test_an_asker_whose_outcomes_lack_a_usual_level_counts_as_a_newcomer_until_a
         assert made.panel(asker(9)).judges_own == (seen is mixed)
         assert ALONE in made.panel(asker(9)).trial  # so that confirmed answers can bring it back
     assert usual[0] < 0.6  # 40 of 40 were good, which says nothing of the others' bad ones
+
+
+def test_an_asker_that_has_seen_more_of_one_level_is_answered_as_everybody_is() -> None:
+    template, points = worlds.category_template(), worlds.situations(4, 2_000)
+    levels = worlds.level_of(points)
+    mine = np.concatenate([points[levels == level][:count] for level, count in ((0, 6), (1, 6), (2, 120))])
+    packets = np.concatenate([worlds.pool(template), worlds.observe(template, mine, worlds.level_of(mine), node=9)])
+    made = synthesizer(template, packets)
+    panel, queries = made.panel(asker(9)), worlds.queries(template, worlds.situations(70, 40))
+    assert panel.judges_own
+    assert not panel.alone_speaks  # until answers are confirmed
+    answers = made.ask_many(queries, weighing=weigh(None, panel, asker=asker(9)))
+    for answer, pooled in zip(answers, made.ask_many(queries), strict=True):
+        for one, other in zip(answer.levels, pooled.levels, strict=True):
+            assert one.probability == pytest.approx(other.probability, abs=0.1)
+        shares = said(answer)
+        assert shares["node-aware"].probabilities == pytest.approx(shares["pooled"].probabilities, abs=0.1)
+
+
+def test_an_asker_without_some_levels_speaks_alone_where_everybody_expects_what_it_has_seen() -> None:
+    template, points = worlds.category_template(), worlds.situations(4, 2_000)
+    levels = worlds.level_of(points)
+    mine = np.concatenate([points[levels == level][:60] for level in (1, 2)])
+    packets = np.concatenate([worlds.pool(template), worlds.observe(template, mine, worlds.level_of(mine), node=9)])
+    made, asked_about = synthesizer(template, packets), worlds.situations(71, 60)
+    queries = worlds.queries(template, asked_about)
+    confirmed = replace(weighing(node=9), confirmations=1)
+    for answer, pooled in zip(made.ask_many(queries, weighing=confirmed), made.ask_many(queries), strict=True):
+        seen = sum(level.probability for level in pooled.levels[1:])
+        if said(answer)[ALONE].awake:
+            assert seen > 0.5
 
 
 def test_few_own_packets_never_vote_alone() -> None:

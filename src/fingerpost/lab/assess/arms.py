@@ -209,6 +209,7 @@ ARMS: dict[str, Callable[[Setting], tuple[Probabilities, int]]] = {
     "eight-bits": _federated("eight-bits"),
     "dp-sgd": _federated("dp-sgd"),
     "secure-aggregation": _federated("secure-aggregation"),
+    "xgb-bagging": _federated("xgb-bagging"),
     "pooled_rows": _raw_rows,
     "central_logistic": _central("logistic"),
     "central_svm": _central("svm"),
@@ -221,7 +222,7 @@ LOCAL_ARMS = ("local_logistic", "local_forest", "own_packets")
 ONE_SHOT_ARMS = ("federated_neighbours", "one_shot_lda")
 FEDERATED_ARMS = (
     "fedavg", "fedavgm", "fedadam", "fedprox", "scaffold", "moon", "gossip", "asynchronous", "fedma", "top-k",
-    "eight-bits", "dp-sgd", "secure-aggregation",
+    "eight-bits", "dp-sgd", "secure-aggregation", "xgb-bagging",
 )  # fmt: skip
 CENTRAL_ARMS = ("central_logistic", "central_svm", "central_forest", "central_boosting")
 QUICK_ARMS = (

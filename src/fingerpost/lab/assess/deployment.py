@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fingerpost.errors import TableError
 from fingerpost.lab.assess.communication import federated_bytes
-from fingerpost.lab.assess.routing import CONFIGURATIONS
-from fingerpost.lab.assess.verdict import OURS
+from fingerpost.lab.assess.verdict import OURS, none_in_the_middle, without_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +80,7 @@ def checklist(report: dict[str, Any], deployment: Deployment) -> dict[str, Any]:
         _non_iid(report, deployment),
         _communication(report, deployment),
         _byzantine(report, deployment),
-        _coordinator(deployment),
+        _coordinator(report, deployment),
     ]
     walls = sum(bool(question["wall"]) for question in questions)
     if walls >= WALLS_MANY:
@@ -144,11 +143,11 @@ def _byzantine(report: dict[str, Any], deployment: Deployment) -> dict[str, Any]
     )
 
 
-def _coordinator(deployment: Deployment) -> dict[str, Any]:
-    profiles = ", ".join(CONFIGURATIONS)
+def _coordinator(report: dict[str, Any], deployment: Deployment) -> dict[str, Any]:
+    section = report["failure_modes"]["coordinator"]
     return _question(
         "Is a coordinator acceptable?",
-        f"every federated round passes one; packets ({profiles}) pass none",
+        f"federated learning has {without_server(section)}; outcome routing has {none_in_the_middle(section)}",
         "acceptable" if deployment.coordinator_acceptable else "not acceptable",
         wall=not deployment.coordinator_acceptable,
     )

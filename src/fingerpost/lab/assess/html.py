@@ -5,24 +5,11 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from fingerpost.lab.assess.markup import bullets, page, paragraphs, table, verdict
 from fingerpost.lab.assess.plots import plots_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-STYLE = """
-:root{color-scheme:light dark;--ink:#1b1b1b;--paper:#fff;--line:#c9c9c9;--soft:#f3f3f1}
-@media(prefers-color-scheme:dark){:root{--ink:#e8e8e6;--paper:#161617;--line:#4a4a4a;--soft:#222224}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:62rem;margin:2rem auto;
-padding:0 1rem}h1{font-size:1.7rem}h2{margin-top:2.2rem;border-bottom:1px solid var(--line)}
-table{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}caption{text-align:left;
-padding:.4rem 0;font-weight:600}th,td{padding:.3rem .5rem;border-bottom:1px solid var(--line);text-align:right}
-th:first-child,td:first-child{text-align:left}.words td,.words th{text-align:left}.verdict{background:var(--soft);
-padding:.8rem 1rem;border-left:4px solid #3b7dd8}.scroll{overflow-x:auto}svg{max-width:100%;height:auto}
-figure{margin:1rem 0}
-@media print{:root{--ink:#000;--paper:#fff;--line:#999;--soft:#f3f3f1}body{max-width:none;margin:0}
-h2{break-after:avoid}figure,table{break-inside:avoid}}
-"""
 
 
 def html_of(report: Mapping[str, Any]) -> str:
@@ -35,81 +22,60 @@ def html_of(report: Mapping[str, Any]) -> str:
         f"<p>Outcome {escape(report['outcome'])} with {len(report['levels'])} levels; {report['rows_used']:,} of "
         f"{report['rows_read']:,} rows, {report['nodes']} nodes, {report['splits']} splits, seed {report['seed']}.</p>",
         "<h2>What this says</h2>",
-        f'<div class="verdict">{_paragraphs(report["recommendation"]["sentences"])}</div>',
+        f'<div class="verdict">{paragraphs(report["recommendation"]["sentences"])}</div>',
         _dimensions(report["dimensions"]),
         f"<h2>All methods, partition {escape(report['headline_partition'])}</h2>",
         plots["arms"],
         _arms(report["arms"]),
         _chosen(report["chosen"]),
         "<h2>Reconstruction</h2>",
-        _verdict(_said_of_inversion(modes["inversion"])),
+        plots["inversion"],
+        verdict(_said_of_inversion(modes["inversion"])),
         _inversion(modes["inversion"]),
         "<p>This does not show attackers who know more of the table, nor updates of many records and many rounds, "
         "which give less away.</p>",
         "<h2>When nodes differ</h2>",
         plots["partitions"],
-        _verdict(_said_of_partitions(report)),
+        verdict(_said_of_partitions(report)),
         _penalties(modes["non_iid"]),
         plots["newcomer"],
         _newcomer(modes["non_iid"]["newcomer"]),
         "<p>This does not show other ways in which nodes can differ, such as one that measures otherwise.</p>",
         "<h2>Bytes</h2>",
         plots["communication"],
-        _verdict(_said_of_bytes(modes["communication"])),
+        verdict(_said_of_bytes(modes["communication"])),
         _facts("Bytes of packets and of models", modes["communication"]),
         "<p>This does not show frames or lost messages; federated bytes are of encoded messages.</p>",
         "<h2>Liars</h2>",
         plots["liars"],
-        _verdict(_said_of_liars(modes["byzantine"])),
+        verdict(_said_of_liars(modes["byzantine"])),
         _liars(modes["byzantine"]),
         _malformed(modes["byzantine"]["malformed"]),
         "<p>This does not show liars who adapt to what an asker elects by; counts under dp-aggregate are not elected "
         "among.</p>",
         "<h2>More nodes</h2>",
         plots["scaling"],
-        _verdict(_said_of_scaling(report["scaling"])),
+        verdict(_said_of_scaling(report["scaling"])),
         _scaling(report["scaling"]),
         plots["graph"],
         "<p>This does not show nodes that differ, nor more observations than the table has.</p>",
+        "<h2>Whom it takes</h2>",
+        *_coordinator(modes["coordinator"], plots.get("coordinator", "")),
         *([_actions(report["actions"])] if "actions" in report else []),
         *([_checklist(report["checklist"])] if "checklist" in report else []),
         "<h2>Not measured</h2>",
-        _list(list(modes["not_measured"].values()) or ["Nothing was left out."]),
+        bullets(list(modes["not_measured"].values()) or ["Nothing was left out."]),
         "<h2>Rules of the game</h2>",
-        _list(report["rules"]),
+        bullets(report["rules"]),
         "<h2>What was done to the table</h2>",
-        _list(report["notes"] or ["Nothing had to be repaired."]),
+        bullets(report["notes"] or ["Nothing had to be repaired."]),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>{''.join(parts)}</main></body></html>\n"
-    )
-
-
-def _paragraphs(sentences: Sequence[str]) -> str:
-    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
-
-
-def _list(items: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
-
-
-def _table(caption: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, words: bool = False) -> str:
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
-    body = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in row[1:])}</tr>'
-        for row in rows
-    )
-    kind = ' class="words"' if words else ""
-    return (
-        f'<div class="scroll"><table{kind}><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
-    )
+    return page(title, parts)
 
 
 def _dimensions(dimensions: Mapping[str, Any]) -> str:
     rows = [(name, found["consortium"], found["federated"]) for name, found in dimensions.items()]
-    return _table("The two side by side", ("dimension", "outcome routing", "federated learning"), rows, words=True)
+    return table("The two side by side", ("dimension", "outcome routing", "federated learning"), rows, words=True)
 
 
 def _arms(arms: Mapping[str, Any]) -> str:
@@ -129,7 +95,7 @@ def _arms(arms: Mapping[str, Any]) -> str:
             )
         )
     heads = ("arm", "accuracy", "points to consortium (95 %)", "AUC", "log-loss", "worst node", "bytes", "seconds")
-    return _table("Scores on rows that no arm was trained on", heads, rows)
+    return table("Scores on rows that no arm was trained on", heads, rows)
 
 
 def _penalties(section: Mapping[str, Any]) -> str:
@@ -144,7 +110,7 @@ def _penalties(section: Mapping[str, Any]) -> str:
         for arm in next(iter(partitions.values()))
     ]
     heads = ("arm", *(f"accuracy, {name}" for name in partitions), *(f"points lost, {name}" for name in names))
-    return _table("Accuracy by who has which rows; loss against rows dealt out evenly", heads, rows)
+    return table("Accuracy by who has which rows; loss against rows dealt out evenly", heads, rows)
 
 
 def _facts(caption: str, facts: Mapping[str, Any]) -> str:
@@ -156,17 +122,13 @@ def _facts(caption: str, facts: Mapping[str, Any]) -> str:
             rows += [(f"{name}: {key}".replace("_", " "), _shown(one)) for key, one in value.items()]
         else:
             rows.append((name.replace("_", " "), _shown(value)))
-    return _table(caption, ("figure", "value"), rows)
-
-
-def _verdict(sentence: str) -> str:
-    return f'<p class="verdict">{escape(sentence)}</p>'
+    return table(caption, ("figure", "value"), rows)
 
 
 def _chosen(chosen: Mapping[str, Any]) -> str:
     rows = [(name.replace("_", " "), f"{value:.3f}") for name, value in chosen["validation_log_loss"].items()]
     caption = f"Log-loss on rows held back from training: {chosen['profile']} and {chosen['federated']} were chosen"
-    return _table(caption, ("arm", "log-loss"), rows)
+    return table(caption, ("arm", "log-loss"), rows)
 
 
 def _said_of_inversion(section: Mapping[str, Any]) -> str:
@@ -193,7 +155,7 @@ def _inversion(section: Mapping[str, Any]) -> str:
     rows += [(f"update: {row['label']}", *_recovered(row)) for row in section["updates"]]
     rows += [(f"guess: {name}", *_recovered(found)) for name, found in section["baselines"].items()]
     heads = ("what is attacked, and how", "PSNR (dB)", "R2", "beyond 20 dB", "records named")
-    return _table("Records reconstructed from what leaves a node", heads, rows)
+    return table("Records reconstructed from what leaves a node", heads, rows)
 
 
 def _recovered(found: Mapping[str, Any]) -> tuple[str, ...]:
@@ -246,6 +208,40 @@ def _said_of_scaling(section: Mapping[str, Any]) -> str:
     )
 
 
+def _coordinator(section: Mapping[str, Any], plot: str) -> list[str]:
+    if "left_out" in section:
+        return [verdict(section["left_out"])]
+    flower = section["federated"]
+    went = "went on by itself" if flower["went_on_by_itself"] else "was started again from its checkpoint"
+    rows = [
+        (
+            "SuperLink (federated learning)",
+            f"{flower['next_round_seconds']:.1f} s to the next round; the run {went}",
+            f"the round that ran, of {flower['rounds']}",
+            f"{flower['survivors']} of {flower['nodes']} SuperNodes were still there",
+            flower["trusted"],
+        )
+    ]
+    rows += [
+        (
+            f"{crash['role']}, {crash['hospital']}",
+            f"{crash['answer_seconds']:.2f} s to the slowest answer of the others",
+            f"{crash['lost']} of {crash['acknowledged']} packets",
+            f"{crash['handled']}; back after {crash['restart_seconds']:.1f} s, with all packets after "
+            f"{crash['catch_up_seconds']:.1f} s",
+            crash["trusted"],
+        )
+        for crash in section["outcome_routing"]
+    ]
+    heads = ("who was killed", "how long until the next answer", "lost", "while it was away, and its return", "trusted")
+    return [
+        plot,
+        verdict(section["verdict"]),
+        table("Real processes, killed one at a time", heads, rows, words=True),
+        f"<p>This does not show: {escape(section['does_not_show'])}</p>",
+    ]
+
+
 def _newcomer(rows: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row["arms"]))
     body = [
@@ -253,7 +249,7 @@ def _newcomer(rows: Sequence[Mapping[str, Any]]) -> str:
         for row in rows
     ]
     heads = ("own rows", "sites", *(name.replace("_", " ") for name in names))
-    return _table("Accuracy at a site left out of everything before", heads, body)
+    return table("Accuracy at a site left out of everything before", heads, body)
 
 
 def _malformed(section: Mapping[str, Any]) -> str:
@@ -264,7 +260,7 @@ def _malformed(section: Mapping[str, Any]) -> str:
         told = f"{ours['refused']} of {ours['hostile_packets']} packets refused, accuracy {ours['accuracy']:.3f}"
         rows.append((kind, *fared, told))
     names = list(next(iter(section["federated"].values())))
-    return _table("One client that sends what no client should", ("it sends", *names, "packets"), rows, words=True)
+    return table("One client that sends what no client should", ("it sends", *names, "packets"), rows, words=True)
 
 
 def _actions(section: Mapping[str, Any]) -> str:
@@ -281,8 +277,8 @@ def _actions(section: Mapping[str, Any]) -> str:
     heads = ("action: outcome", "estimate (95 %)", "raw share", "records")
     return (
         "<h2>Actions</h2>"
-        + _verdict(words)
-        + _table("What happened after each action, in all asked situations", heads, rows)
+        + verdict(words)
+        + table("What happened after each action, in all asked situations", heads, rows)
         + "<p>This does not show what decided who got what, where no column tells it.</p>"
     )
 
@@ -297,9 +293,7 @@ def _checklist(section: Mapping[str, Any]) -> str:
         for one in section["questions"]
     ]
     heads = ("question", "measured", "limit", "wall")
-    return (
-        "<h2>This deployment</h2>" + _verdict(section["sentence"]) + _table("Five questions", heads, rows, words=True)
-    )
+    return "<h2>This deployment</h2>" + verdict(section["sentence"]) + table("Five questions", heads, rows, words=True)
 
 
 def _shown(value: object) -> str:
@@ -315,7 +309,7 @@ def _liars(section: Mapping[str, Any]) -> str:
         for row in section["rows"]
     ]
     heads = ("attack, liars", *(name.replace("_", " ") for name in names))
-    return _table("Accuracy with liars, and points lost to the same arm without what they say", heads, rows)
+    return table("Accuracy with liars, and points lost to the same arm without what they say", heads, rows)
 
 
 def _lost(row: Mapping[str, Any], name: str) -> str:
@@ -339,6 +333,6 @@ def _scaling(section: Mapping[str, Any]) -> str:
         for point in section["points"]
     ]
     heads = ("nodes", "records", "error", "log-loss", "effective size", "nodes behind an answer", "bytes", "seconds")
-    table = _table("Outcome routing, when so many nodes tell", heads, rows)
+    shown = table("Outcome routing, when so many nodes tell", heads, rows)
     laws = section["laws"]
-    return table + (_facts("Fitted laws", {**laws["powers_of_nodes"], "follows": laws["follows"]}) if laws else "")
+    return shown + (_facts("Fitted laws", {**laws["powers_of_nodes"], "follows": laws["follows"]}) if laws else "")

@@ -16,7 +16,7 @@ from fingerpost.lab.assess.routing import (
     packets_of,
     signer_of,
 )
-from fingerpost.lab.federated import flower
+from fingerpost.lab.federated.flower import grid_of, strategy_of
 from fingerpost.lab.federated.messages import float32_record, prepare_flower
 from fingerpost.lab.federated.network import train
 from fingerpost.lab.probabilities import accuracy
@@ -149,9 +149,9 @@ def _run(name: str, kind: str, setting: Setting) -> list[NDArray[np.float64]]:
         content = {"arrays": float32_record(trained), "metrics": MetricRecord(metrics)}
         return Message(RecordDict(content), reply_to=message)
 
-    grid = flower._grid(len(clients), answer)
+    grid = grid_of(len(clients), answer)
     initial = float32_record(plan.network.start(plan.seed))
-    strategy = flower._strategy(name, clients=len(clients), plan=plan)
+    strategy = strategy_of(name, clients=len(clients), plan=plan)
     result = strategy.start(grid=grid, initial_arrays=initial, num_rounds=plan.rounds)
     return [part.astype("float64") for part in result.arrays.to_numpy_ndarrays()]
 

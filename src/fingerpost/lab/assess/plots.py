@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MARKS = "os^DvPX*<>hp"
 INK = "#123456"  # replaced by the colour of the page
+PACKETS, UPDATES = "#3b7dd8", "#d8703b"
 
 
 def plots_of(report: Mapping[str, Any]) -> dict[str, str]:
@@ -44,9 +45,27 @@ def plots_of(report: Mapping[str, Any]) -> dict[str, str]:
         "liars": (lambda axes: _liars(axes, modes["byzantine"]), "Accuracy by share of liars", 3.6),
         "scaling": (lambda axes: _scaling(axes, report["scaling"]), "Log-loss by number of nodes that tell", 3.2),
     }
-    return {name: _figure(draw, title, height=height) for name, (draw, title, height) in figures.items()} | {
+    figures |= _further(modes)
+    return {name: figure_of(draw, title, height=height) for name, (draw, title, height) in figures.items()} | {
         "graph": _graph(report["scaling"]["agreement_graph"])
     }
+
+
+def _further(modes: Mapping[str, Any]) -> dict[str, tuple[Callable[[Any], None], str, float]]:
+    """Return the plots of reconstruction and, where that was run, of who was killed."""
+    leaks = _leaks(modes["inversion"])
+    found: dict[str, tuple[Callable[[Any], None], str, float]] = {
+        "inversion": (
+            lambda axes: _inversion(axes, leaks, modes["inversion"]["baselines"]["public mean"]["psnr"]),
+            "How close the best reconstruction of a record comes",
+            1.2 + 0.24 * len(leaks),
+        )
+    }
+    if "left_out" not in modes["coordinator"]:
+        waits = _waits(modes["coordinator"])
+        title = "Seconds from a kill to the next answer, or to the next federated round"
+        found["coordinator"] = (lambda axes: _coordinator(axes, waits), title, 1.2 + 0.3 * len(waits))
+    return found
 
 
 def _graph(found: Mapping[str, Any]) -> str:
@@ -60,7 +79,8 @@ def _graph(found: Mapping[str, Any]) -> str:
     return f"<figure>{image}<figcaption>{escape(title)}</figcaption></figure>"
 
 
-def _figure(draw: Callable[[Any], None], title: str, *, height: float) -> str:
+def figure_of(draw: Callable[[Any], None], title: str, *, height: float) -> str:
+    """Return what ``draw`` puts on its axes as an SVG whose text takes the colour of the page, with a caption."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -92,6 +112,40 @@ def _arms(axes: Any, arms: Mapping[str, Any]) -> None:
         axes.plot(found["value"], place, "o", color="#3b7dd8")
     axes.set_yticks(range(len(arms)), [name.replace("_", " ") for name in reversed(list(arms))])
     axes.set_xlabel("accuracy")
+
+
+def _leaks(section: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+    packets = [
+        (f"packet, {profile}", found["attacks"][found["best"]]["psnr"], PACKETS)
+        for profile, found in section["packets"].items()
+    ]
+    return [*packets, *((f"update: {row['label']}", row["psnr"], UPDATES) for row in section["updates"])]
+
+
+def _inversion(axes: Any, leaks: list[tuple[str, float, str]], guess: float) -> None:
+    for place, (_, psnr, colour) in enumerate(reversed(leaks)):
+        axes.plot((min(guess, psnr), psnr), (place, place), color=colour, linewidth=2)
+        axes.plot(psnr, place, "o", color=colour)
+    axes.axvline(guess, color=INK, linestyle=":", linewidth=1)
+    axes.set_yticks(range(len(leaks)), [label for label, _, _ in reversed(leaks)], fontsize="small")
+    axes.set_xlabel("PSNR in dB (dotted: the mean of public records, without any packet or update)")
+
+
+def _waits(section: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+    waits = [("SuperLink", section["federated"]["next_round_seconds"], UPDATES)]
+    return waits + [
+        (f"{one['role']}, {one['hospital']}", one["answer_seconds"], PACKETS) for one in section["outcome_routing"]
+    ]
+
+
+def _coordinator(axes: Any, waits: list[tuple[str, float, str]]) -> None:
+    for place, (_, seconds, colour) in enumerate(reversed(waits)):
+        axes.barh(place, max(seconds, 1e-3), left=1e-3, color=colour, height=0.6)
+        axes.annotate(f"{seconds:.2g} s", (max(seconds, 1e-3), place), textcoords="offset points", xytext=(4, -3))
+    axes.set_yticks(range(len(waits)), [label for label, _, _ in reversed(waits)])
+    axes.set_xscale("log")
+    axes.margins(x=0.12)
+    axes.set_xlabel("seconds")
 
 
 def _partitions(axes: Any, partitions: Mapping[str, Any], federated: str) -> None:

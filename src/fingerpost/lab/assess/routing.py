@@ -23,7 +23,7 @@ from fingerpost.packet import Profile, RootCache, Signer, packet_ids, sign_bodie
 from fingerpost.privacy.counts import count_records, counts_bodies, grid_of, noisy_counts
 from fingerpost.privacy.seal import KEY_SIZE_BYTES, Seals, passing_ring
 from fingerpost.synthesis import CountsEvidence, CountsSynthesizer, Evidence, Query, Synthesizer
-from fingerpost.synthesis.calculators import ALONE, ALONE_RECORDS_MIN, Questions
+from fingerpost.synthesis.calculators import ALONE, Questions
 from fingerpost.synthesis.shipped_calculators import shipped_calculators
 
 if TYPE_CHECKING:
@@ -267,8 +267,7 @@ class Askers:
         panel = synthesizer.panel(me)
         standings = dict(weigh(None, panel, asker=me).standings)
         evidence = synthesizer.evidence
-        mine = (evidence.node_ids == np.frombuffer(me, np.uint8)).all(axis=1)
-        if float(evidence.records[mine[evidence.node_index]].sum()) < ALONE_RECORDS_MIN:
+        if not panel.alone_speaks:
             standings.pop(ALONE, None)
         questions = self._questions(asked)
         mixed, total = np.zeros((len(asked), evidence.levels)), np.zeros((len(asked), 1))

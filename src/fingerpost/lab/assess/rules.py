@@ -17,15 +17,16 @@ RULES = (
     "Which profile and which federated arm the verdict compares is chosen by log-loss on a fifth of the training rows "
     "of the first split, held back client by client for arms, never on asked rows.",
     "Every federated arm is tuned by itself on a fifth of the training rows, which clients hold back: learning rates "
-    "0.03 to 1, no or 32 hidden units, its own settings, half to twice the rounds. Robust rules take FedAvg's plan. "
-    "Five local epochs a round, batches of 32.",
+    "0.03 to 1 (trees: 0.3 to 3), no or 32 hidden units, its own settings, half to twice the rounds (trees: a quarter "
+    "of those). Robust rules take FedAvg's plan. Five local epochs a round, batches of 32.",
     "Central and local models have one fixed setting each: logistic regression C=0.3; RBF-SVM C=1; forest of 100 "
     "trees, leaves of 3; boosting of 100 trees with 15 leaves.",
     "At natural nodes each row is asked where it belongs; under other partitions it turns up at a random node. At most "
     "12 nodes ask in each split.",
     "Rows with a time are split by it: each split trains on what was before, and asks about what came next.",
-    "Bytes go both ways: Flower's encoded messages, bare float32 numbers for arms that are not in Flower and for the "
-    "one-shot arms, packets once for every node that fetches them.",
+    "Bytes go both ways: encoded messages of Flower for every federated arm, Flower's or not; bare float32 numbers for "
+    "the one-shot and the central arms; packets once for every node that fetches them. What secure "
+    "aggregation adds is a cost model.",
     "Intervals are 95 % bootstrap intervals over rows of the table, of the difference to the consortium on the same "
     "rows. They say nothing about other training rows.",
     "Liars: the server's trusted rows in FLTrust are the asker's own training rows, the same ones that elect nodes.",
@@ -52,6 +53,8 @@ class Sizes:
     inverted_rows: int
     inverted_records: int
     inverted_cases: int  # of those that ``work`` lists
+    coordinator_rounds: int  # of the run whose coordinator is killed; 0 leaves that out
+    coordinator_watch_seconds: float = 20.0  # for which a restarted coordinator may go on by itself
 
 
 QUICK = Sizes(
@@ -71,6 +74,7 @@ QUICK = Sizes(
     inverted_rows=450,
     inverted_records=8,
     inverted_cases=7,
+    coordinator_rounds=0,
 )
 FULL = Sizes(
     name="full",
@@ -89,6 +93,7 @@ FULL = Sizes(
     inverted_rows=1_500,
     inverted_records=16,
     inverted_cases=12,
+    coordinator_rounds=4,
 )
 HIDDEN = (0, 32)
 NODES_DEFAULT = 10

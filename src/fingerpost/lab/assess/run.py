@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from subprocess import SubprocessError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fingerpost.errors import FingerpostError
 from fingerpost.lab.assess import byzantine, growth, rules
 from fingerpost.lab.assess.arms import (
     ARMS,
@@ -33,10 +35,13 @@ if TYPE_CHECKING:
 
 SCHEMA = "fingerpost-assess/2"
 HEADLINE_PROFILES = ("consortium", "dp-aggregate")
-NOT_MEASURED = {
-    "coordinator": "not measured on this table: what a coordinator or a holder that is killed takes with it does not "
-    "depend on the rows",
-}
+COORDINATOR: Task = ("coordinator",)
+WITHOUT_COORDINATOR = (
+    "What is lost when who is in the middle is killed was left out: it takes minutes of real processes, and does not "
+    "depend on these rows. A full assessment measures it."
+)
+LEVELS_OF_TREES_MAX = 20  # FedXgbBagging trains a model for each
+NEEDS = {"dp-sgd": ("dp_accounting", "privacy"), "xgb-bagging": ("xgboost", "lab")}  # arm: library, extra
 
 __all__ = ["Request", "assess"]
 
@@ -51,12 +56,14 @@ def assess(
     """
     folder = None if kept is None else Kept(folder=kept, digest=request.digest)
     first = Runner(Splits(request), work, workers=workers, kept=folder, progress=progress)
+    middle = crashed(request, first)
     bare = Splits(request)
     arms = arms_of(bare)
     tunings = first.run(("tune", arm) for arm in of_kind(_as_keys(arms), FEDERATED_ARMS))
     splits = Splits(request, {str(arm): plan_of(bare, tuning) for (_, arm), tuning in tunings.items()})
     tasks = _tasks(splits, arms)
-    found = dict(tunings) | Runner(splits, work, workers=workers, kept=folder, progress=progress).run(tasks)
+    found = dict(tunings) | {COORDINATOR: middle}
+    found |= Runner(splits, work, workers=workers, kept=folder, progress=progress).run(tasks)
     return _report(splits, arms, found)
 
 
@@ -66,8 +73,35 @@ def arms_of(splits: Splits) -> tuple[str, ...]:
     wanted = tuple(ARMS) if splits.request.sizes.every_arm else QUICK_ARMS
     left = {"no_change"} if table.previous is None else set()
     left |= {"open"} if table.personal else set()
-    left |= {"dp-sgd"} if find_spec("dp_accounting") is None else set()
-    return tuple(arm for arm in wanted if arm not in left)
+    left |= {"xgb-bagging"} if len(table.levels) > LEVELS_OF_TREES_MAX else set()
+    return tuple(arm for arm in wanted if arm not in left and not _lacks(arm))
+
+
+def _lacks(arm: str) -> bool:
+    """Whether a library that an arm needs is not there."""
+    return arm in NEEDS and find_spec(NEEDS[arm][0]) is None
+
+
+def crashed(request: Request, runner: Runner) -> Result:
+    """Return the coordinator experiment, or why there is none. It runs alone: it measures seconds."""
+    if not request.sizes.coordinator_rounds:
+        return {"left_out": WITHOUT_COORDINATOR}
+    try:
+        return runner.run([COORDINATOR])[COORDINATOR]
+    except (FingerpostError, OSError, SubprocessError) as error:
+        return {"left_out": f"What is lost when who is in the middle is killed could not be measured here: {error}"}
+
+
+def _not_measured(request: Request, crashed: Result) -> dict[str, str]:
+    wanted = ARMS if request.sizes.every_arm else QUICK_ARMS
+    lacking = {
+        arm: f"{arm} was left out: pip install 'fingerpost[{NEEDS[arm][1]}]' brings {NEEDS[arm][0]}"
+        for arm in wanted
+        if _lacks(arm)
+    }
+    if "xgb-bagging" in wanted and len(request.table.levels) > LEVELS_OF_TREES_MAX:
+        lacking["xgb-bagging"] = f"xgb-bagging was left out: trees for each of {len(request.table.levels)} levels"
+    return lacking | ({"coordinator": crashed["left_out"]} if "left_out" in crashed else {})
 
 
 def _tasks(splits: Splits, arms: tuple[str, ...]) -> list[Task]:
@@ -133,7 +167,8 @@ def _report(splits: Splits, arms: tuple[str, ...], found: Mapping[Task, Result])
         "non_iid": _non_iid(scored, found, arms),
         "communication": communication(scored[main], setting, federated),
         "byzantine": _byzantine(found),
-        "not_measured": dict(NOT_MEASURED),
+        "coordinator": found[COORDINATOR],
+        "not_measured": _not_measured(request, found[COORDINATOR]),
     }
     report["scaling"] = _scaling(found)
     if table.actions is not None:

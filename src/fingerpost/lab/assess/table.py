@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ class AssessedTable:
 
     ``nodes`` (n,) are numbers into ``node_names``, or ``None`` without a node column. ``actions`` (n,) are 1 and up
     into ``action_levels``, 0 where none was taken. With a time column rows are in its order, and ``previous`` (n,) is
-    the outcome last seen before each row at its node, -1 for the first. ``notes`` say what was repaired, dropped or
+    the outcome last known before each row at its node, -1 for none. ``notes`` say what was repaired, dropped or
     drawn.
     """
 
@@ -64,12 +64,16 @@ class AssessedTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
-    """Which column says what: what happened, whose row it is, what was done, and when."""
+    """Which column says what: what happened, whose row it is, what was done, and when.
+
+    With a time, an outcome is known ``horizon`` moments later at its node.
+    """
 
     outcome: str
     node: str | None = None
     action: str | None = None
     time: str | None = None
+    horizon: int = 1
 
     def require(self, columns: dict[str, Any]) -> None:
         """Raise ``TableError`` where a column is absent or has two roles."""
@@ -97,7 +101,10 @@ def read_assessed(path: Path, roles: Roles, *, rows_max: int, seed: int) -> Asse
     if roles.time is not None:
         kept = _in_order(kept, table.columns[roles.time].to_pylist(), roles.time, notes)
     owners = None if roles.node is None else [level_of(cell) for cell in table.columns[roles.node].to_pylist()]
-    before = _last_seen(kept, texts, owners) if roles.time is not None else {}
+    before: dict[int, str | None] = {}
+    if roles.time is not None:
+        times = [level_of(cell) for cell in table.columns[roles.time].to_pylist()]
+        before = _last_seen(kept, texts, owners, times, horizon=roles.horizon)
     if len(kept) > rows_max:
         chance = np.random.default_rng(seed)
         notes.append(
@@ -148,15 +155,25 @@ def _in_order(kept: NDArray[np.int64], cells: list[Any], name: str, notes: list[
 
 
 def _last_seen(
-    kept: NDArray[np.int64], texts: list[str | None], owners: list[str | None] | None
+    kept: NDArray[np.int64],
+    texts: list[str | None],
+    owners: list[str | None] | None,
+    times: list[str | None],
+    *,
+    horizon: int,
 ) -> dict[int, str | None]:
-    """Return for each row, in order of time, the outcome of the row before it at the same node."""
-    last: dict[str | None, str | None] = {}
+    """Return for each row, in order of time, the outcome at the same node ``horizon`` moments before.
+
+    Nearer ones are not there yet when the row asks, nor are those of its own moment.
+    """
+    seen: dict[str | None, deque[tuple[str | None, str | None]]] = {}  # by node: moments, and what happened then
     found: dict[int, str | None] = {}
     for row in kept.tolist():
-        owner = None if owners is None else owners[row]
-        found[row] = last.get(owner)
-        last[owner] = texts[row]
+        moments = seen.setdefault(None if owners is None else owners[row], deque(maxlen=horizon + 1))
+        if not moments or moments[-1][0] != times[row]:
+            moments.append((times[row], None))
+        found[row] = moments[0][1] if len(moments) > horizon else None
+        moments[-1] = times[row], texts[row]
     return found
 
 

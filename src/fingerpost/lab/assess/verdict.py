@@ -39,6 +39,8 @@ def recommendation(report: dict[str, Any]) -> dict[str, Any]:
             "On rows held back from training, dp-aggregate forecast better than consortium: noise costs nothing here."
         )
     sentences += [_liars(report), _bytes(arms, federated)]
+    if "verdict" in report["failure_modes"]["coordinator"]:
+        sentences.append(report["failure_modes"]["coordinator"]["verdict"])
     return {"use": use, "best_shared_arm": shared, "sentences": sentences}
 
 
@@ -80,6 +82,26 @@ def _compared(arms: dict[str, Any], name: str) -> str:
         f"By log-loss outcome routing is {words} {name} ({arms[ROUTING]['log_loss']:.3f} against "
         f"{arms[name]['log_loss']:.3f}); {name} has {100 * found['value']:+.1f} points of accuracy "
         f"(95 % interval {100 * found['low']:+.1f} to {100 * found['high']:+.1f})."
+    )
+
+
+def none_in_the_middle(section: dict[str, Any]) -> str:
+    """Return what became of answers when any one node was killed, where that was measured."""
+    if "left_out" in section:
+        return "none for answers"
+    crashes = section["outcome_routing"]
+    slowest, lost = max(one["answer_seconds"] for one in crashes), sum(one["lost"] for one in crashes)
+    return f"none for answers: with any one node killed they took {slowest:.2f} s at most, and {lost} packets were lost"
+
+
+def without_server(section: dict[str, Any]) -> str:
+    """Return what became of federated rounds when their server was killed, where that was measured."""
+    if "left_out" in section:
+        return "a server that every round passes"
+    crash = section["federated"]
+    return (
+        f"a server that every round passes: {crash['rounds_while_away']} rounds while it was away, the next "
+        f"{crash['next_round_seconds']:.0f} s after it was killed"
     )
 
 
@@ -132,8 +154,9 @@ def dimensions(report: dict[str, Any]) -> dict[str, dict[str, str]]:
             "federated": f"one model, {modes['communication']['rounds']} rounds together",
         },
         "coordinator": {
-            ROUTING: "none for answers; template author, bootstrap address and key keeper remain",
-            "federated": "a server that every round passes",
+            ROUTING: f"{none_in_the_middle(modes['coordinator'])}; template author, bootstrap address and key keeper "
+            "remain",
+            "federated": without_server(modes["coordinator"]),
         },
         f"Byzantine: points lost to {worst['liars']} liars of {worst['nodes']}": {
             ROUTING: f"{worst['loss_points'][ROUTING]:+.1f} with elections, "

@@ -16,8 +16,10 @@ from fingerpost.lab.assess.growth import largest_sites, newcomer, scaled
 from fingerpost.lab.assess.malformed import malformed
 from fingerpost.lab.assess.partitions import IID
 from fingerpost.lab.assess.routing import level_codes
+from fingerpost.lab.coordinator.experiment import measure_coordinator
 from fingerpost.lab.federated.clients import Plan, Settings
 from fingerpost.lab.federated.network import Network, Training
+from fingerpost.lab.federated.trees import ARM as TREES
 from fingerpost.lab.federated.tuning import tuned
 from fingerpost.lab.leakage.report import QUICK, inversion
 from fingerpost.lab.leakage.updates import Case
@@ -67,6 +69,8 @@ def work(splits: Splits, task: Task) -> Result:
             return _newcomer(splits, place, own, arm)
         case "inversion", []:
             return _inverted(splits)
+        case "coordinator", []:
+            return _crashed(splits)
         case "actions", []:
             return compared(splits.setting(splits.main, 0))
     raise UsageError("lab-task", f"no part of an assessment is called {kind!r}")
@@ -80,7 +84,7 @@ def _said(setting: Setting, arm: str) -> Result:
 def _tuned(splits: Splits, arm: str) -> Result:
     """Return the plan at which an arm does best on rows that clients keep back in the first split."""
     setting = splits.setting(splits.main, 0)
-    hidden = [units for units in rules.HIDDEN if units or arm != "fedma"]
+    hidden = [units for units in rules.HIDDEN if units or arm != "fedma"][: 1 if arm == TREES else None]
     networks = [Network(inputs=setting.features.shape[1], hidden=units, levels=setting.levels) for units in hidden]
     plan = Plan(network=networks[0], rounds=splits.request.sizes.rounds, seed=splits.request.seed)
     found = tuned(arm, setting.shards(), plan, networks=networks)
@@ -136,6 +140,13 @@ def _newcomer(splits: Splits, place: int, own: int, arm: str) -> Result:
         "accuracy": accuracy(said.argmax(axis=1), truth),
         "log_loss": log_loss(said, truth),
     }
+
+
+def _crashed(splits: Splits) -> Result:
+    """Kill who is in the middle on either side. Raises ``FingerpostError`` or ``OSError`` where that cannot be run."""
+    sizes = splits.request.sizes
+    found = measure_coordinator(rounds=sizes.coordinator_rounds, watch_seconds=sizes.coordinator_watch_seconds)
+    return found.to_document()
 
 
 def _inverted(splits: Splits) -> Result:

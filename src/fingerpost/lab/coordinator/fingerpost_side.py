@@ -198,7 +198,7 @@ def _take_over(hospitals: Hospitals, alive: list[str]) -> tuple[str, float]:
     hospitals.synchronise(without=KEEPER)
     wanted = len(ids)
     if any(len(node.find_packets(ids)) < wanted for node in others):
-        raise AssertionError("what was emitted under the new key did not arrive")
+        raise DaemonError("hospital-late", "what was emitted under the new key did not arrive")
     seconds = time.monotonic() - begun
     _command(hospitals.nodes[KEEPER], "join", str(file), "--from", public_key, *template)
     return f"{alive[0]} made new keys, all others took them, and packets under them arrived", seconds

@@ -12,6 +12,8 @@ from fingerpost.lab.federated.further import run_eight_bits, run_fedma, run_top_
 from fingerpost.lab.federated.own import run_asynchronous, run_fltrust, run_gossip, run_moon, run_scaffold
 from fingerpost.lab.federated.private import run_dp_sgd
 from fingerpost.lab.federated.secure import run_secure_aggregation
+from fingerpost.lab.federated.trees import ARM as TREES
+from fingerpost.lab.federated.trees import bagged_trees
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +32,7 @@ _OWN: dict[str, Callable[[Sequence[Shard], Plan], Trained]] = {
     "dp-sgd": run_dp_sgd,
     "secure-aggregation": run_secure_aggregation,
 }
-FEDERATED_ARMS = (*STRATEGIES, *_OWN, "fltrust")
+FEDERATED_ARMS = (*STRATEGIES, *_OWN, TREES, "fltrust")
 ROBUST_ARMS = ("krum", "multi-krum", "median", "trimmed-mean", "fltrust")
 
 
@@ -50,6 +52,9 @@ def federated_forecast(
     Features are taken as they come: standardise them before, with what the protocol may know. ``root`` are the rows
     that FLTrust's server trusts. Raises ``UsageError``: ``lab-arm``, ``lab-no-clients``, ``lab-root``.
     """
+    if arm == TREES:
+        probabilities, moved = bagged_trees(shards, asked, plan)
+        return FederatedForecast(probabilities=probabilities, bytes=moved)
     if arm == "fltrust":
         if root is None or not len(root.rows):
             raise UsageError("lab-root", "FLTrust needs rows that its server trusts", hint="give it root rows")

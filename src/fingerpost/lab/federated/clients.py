@@ -34,7 +34,8 @@ class Settings:
 
     ``server_rate`` scales the server's step (FedAvgM, SCAFFOLD) and ``momentum`` it (FedAvgM), ``adam_rate`` is
     FedAdam's, ``proximal`` FedProx's mu, ``contrast`` MOON's mu, ``mixing`` the weight of a fresh update (FedAsync),
-    ``clip`` the norm that DP-SGD cuts the gradient of a record to, ``epsilon`` what a record may lose by all rounds.
+    ``clip`` the norm that DP-SGD cuts the gradient of a record to, ``epsilon`` what a record may lose by all rounds,
+    ``depth`` that of a tree (FedXgbBagging).
     """
 
     server_rate: float = 1.0
@@ -45,6 +46,7 @@ class Settings:
     mixing: float = 0.6
     clip: float = 1.0
     epsilon: float = 4.0
+    depth: float = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,16 +52,17 @@ def run_flower(name: str, shards: Sequence[Shard], plan: Plan) -> Trained:
         content = {"arrays": float32_record(trained), "metrics": MetricRecord({"num-examples": len(shard.rows)})}
         return Message(RecordDict(content), reply_to=message)
 
-    grid = _grid(len(clients), answer)
+    grid = grid_of(len(clients), answer)
     initial = float32_record(plan.network.start(plan.seed))
-    result = _strategy(name, clients=len(clients), plan=plan).start(
+    result = strategy_of(name, clients=len(clients), plan=plan).start(
         grid=grid, initial_arrays=initial, num_rounds=plan.rounds
     )
     final = [part.astype("float64") for part in result.arrays.to_numpy_ndarrays()]
     return Trained(parameters=final, bytes_down=grid.bytes_down, bytes_up=grid.bytes_up)
 
 
-def _strategy(name: str, *, clients: int, plan: Plan) -> Any:
+def strategy_of(name: str, *, clients: int, plan: Plan) -> Any:
+    """Return the strategy ``name`` of Flower, set up as the plan says. Raises ``UsageError`` (``lab-arm``)."""
     from flwr.serverapp import strategy
 
     settings = plan.settings
@@ -105,7 +106,8 @@ def _pull_back(
     return adjust
 
 
-def _grid(nodes: int, answer: Callable[[Any], Any]) -> Any:
+def grid_of(nodes: int, answer: Callable[[Any], Any]) -> Any:
+    """Return a ``Grid`` whose nodes 1 to ``nodes`` are one function; it has ``bytes_down`` and ``bytes_up``."""
     from flwr.app import Message
     from flwr.serverapp import Grid
 

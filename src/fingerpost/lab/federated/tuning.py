@@ -36,7 +36,9 @@ GRIDS: Mapping[str, Mapping[str, tuple[float, ...]]] = {
     "moon": {"contrast": (0.1, 1.0, 5.0)},
     "asynchronous": {"mixing": (0.3, 0.6, 0.9)},
     "dp-sgd": {"clip": (0.3, 1.0)},
+    "xgb-bagging": {"rate": (0.3, 1.0, 3.0), "depth": (3, 6)},
 }
+ROUND_SHARES: Mapping[str, float] = {"xgb-bagging": 0.25}  # of the planned rounds: each sends all trees so far around
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,7 @@ def tuned(
     First the learning rates, the arm's own settings and ``networks`` (by default the planned one) all with all, at the
     planned rounds; then the rounds. Of equal losses the first counts. Raises ``UsageError`` as ``federated_forecast``.
     """
+    plan = replace(plan, rounds=max(1, round(ROUND_SHARES.get(arm, 1.0) * plan.rounds)))
     fitting, kept = held_back(occupied(shards), seed=plan.seed)
     grid = dict(GRIDS.get(arm, {}))
     rates = grid.pop("rate", RATES)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from fingerpost.lab.assess import html, plots
+from fingerpost.lab.assess.markup import bullets, page, paragraphs, table
+from fingerpost.lab.assess.plots import figure_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,12 +43,12 @@ def page_of(document: Mapping[str, Any]) -> str:
         f"{escape(document['template'])}; {document['rows']:,} of {document['rows_read']:,} rows, "
         f"{document['members']:,} of them attacked; seed {document['seed']}.</p>",
         "<h2>What this says</h2>",
-        f'<div class="verdict">{html._paragraphs(document["sentences"])}</div>',
+        f'<div class="verdict">{paragraphs(document["sentences"])}</div>',
         "<h2>Use and leakage under every profile</h2>",
-        plots._figure(lambda axes: _use(axes, document["profiles"]), "Accuracy and names, by profile", height=3.6),
+        figure_of(lambda axes: _use(axes, document["profiles"]), "Accuracy and names, by profile", height=3.6),
         _profiles(document),
         "<h2>Records reconstructed, from packets and from gradients</h2>",
-        plots._figure(
+        figure_of(
             lambda axes: _inverted(axes, document["inversion"]),
             "R2 of the best reconstruction",
             height=_height(document),
@@ -59,17 +60,13 @@ def page_of(document: Mapping[str, Any]) -> str:
         "<h2>Do the attacks work?</h2>",
         _controls(document["controls"]),
         "<h2>How to read this</h2>",
-        html._list(METHOD),
+        bullets(METHOD),
         "<h2>What this does not show</h2>",
-        html._list([*NOT_SHOWN, *(f"The profile {name}: not attacked." for name in document["not_measured"])]),
+        bullets([*NOT_SHOWN, *(f"The profile {name}: not attacked." for name in document["not_measured"])]),
         "<h2>What was done to the table</h2>",
-        html._list(document["notes"] or ["Nothing was left out."]),
+        bullets(document["notes"] or ["Nothing was left out."]),
     ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{html.STYLE}</style></head><body><main>{''.join(parts)}</main></body>"
-        "</html>\n"
-    )
+    return page(title, parts)
 
 
 def _profiles(document: Mapping[str, Any]) -> str:
@@ -98,7 +95,7 @@ def _profiles(document: Mapping[str, Any]) -> str:
         "profile", "read by", "packets", "accuracy", "named", "membership AUC", "TPR at 1 %", "informed AUC",
         "proved bound", "reconstruction", "field, points",
     )  # fmt: skip
-    return html._table("Intervals are 95 %", heads, rows)
+    return table("Intervals are 95 %", heads, rows)
 
 
 def _packets(inversion: Mapping[str, Any]) -> str:
@@ -108,12 +105,12 @@ def _packets(inversion: Mapping[str, Any]) -> str:
         for profile, each in inversion["packets"].items()
         for name, found in each["attacks"].items()
     ]
-    return html._table("From packets", ("attack", "PSNR dB", "R2", "above 20 dB", "named", "records"), rows)
+    return table("From packets", ("attack", "PSNR dB", "R2", "above 20 dB", "named", "records"), rows)
 
 
 def _updates(inversion: Mapping[str, Any]) -> str:
     rows = [_row(each["label"], each) for each in inversion["updates"]]
-    return html._table("From federated updates", ("attack", "PSNR dB", "R2", "above 20 dB", "named", "records"), rows)
+    return table("From federated updates", ("attack", "PSNR dB", "R2", "above 20 dB", "named", "records"), rows)
 
 
 def _row(name: str, found: Mapping[str, Any]) -> tuple[str, ...]:
@@ -138,7 +135,7 @@ def _federated(federated: Mapping[str, Any]) -> str:
         for name, found in federated.items()
     ]
     heads = ("network", "accuracy", "membership AUC", "TPR at 1 %")
-    return html._table("All rounds of DP-SGD together cost a record what one release of counts does", heads, rows)
+    return table("All rounds of DP-SGD together cost a record what one release of counts does", heads, rows)
 
 
 def _controls(controls: Mapping[str, Any]) -> str:
@@ -153,7 +150,7 @@ def _controls(controls: Mapping[str, Any]) -> str:
         for name, found in controls.items()
     ]
     heads = ("attack", "control", "value", "bar", "holds")
-    return html._table("Every attack where its answer is known", heads, rows, words=True)
+    return table("Every attack where its answer is known", heads, rows, words=True)
 
 
 def _use(axes: Any, profiles: Mapping[str, Any]) -> None:

@@ -42,14 +42,17 @@ from fingerpost.node.daemon.messages import (
     Find,
     Forget,
     ReceiptOf,
+    SumOptions,
     columns_of_arrow,
     columns_of_rows,
+    emission_document,
     error_document,
     read_message,
     read_options,
 )
 from fingerpost.node.daemon.meters import CONTENT_TYPE, Meters
 from fingerpost.node.daemon.server import Request, Response
+from fingerpost.node.daemon.uploads import Uploads
 from fingerpost.node.runtime import AsyncNode
 from fingerpost.node.status import NodeStatus, PeerStatus
 from fingerpost.synthesis import Answer
@@ -101,6 +104,7 @@ class ControlApi:
         self._stop = stop
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
+        self._uploads = Uploads()
         self._changing = asyncio.Lock()  # One change at a time: each waits for answers of the same peers.
         self._verbs: dict[str, tuple[str, Callable[[Request], Awaitable[Response]]]] = {
             "/v1/status": ("GET", self._status),
@@ -108,6 +112,7 @@ class ControlApi:
             "/v1/peers/explain": ("POST", self._explain),
             "/v1/peers/graph": ("GET", self._graph),
             "/v1/emit": ("POST", self._emit),
+            "/v1/sum": ("POST", self._sum),
             "/v1/ask": ("POST", self._ask),
             "/v1/audit": ("POST", self._audit),
             "/v1/confirm": ("POST", self._confirm),
@@ -184,22 +189,37 @@ class ControlApi:
         else:
             message = read_message(request.body, Emit)
             options, columns = message, columns_of_rows(message.rows)
-        self._require_template(options.template_id)
-        _require_few(columns)
+        whole = self._collected(options, columns)
+        if whole is None:
+            return _document({"more": True})
         async with self._changing:
             emission = await self._node.emit_table(
-                columns, skip_bad_rows=options.skip_bad_rows, subject_column=options.subject_column or None
+                whole, skip_bad_rows=options.skip_bad_rows, subject_column=options.subject_column or None
             )
-        problems = [msgspec.to_builtins(problem) for problem in emission.problems]
-        return _document(
-            {
-                "packet_ids": emission.packet_ids,
-                "bytes": emission.size_bytes,
-                "holders": emission.holders,
-                "acknowledged": emission.acknowledged,
-                "problems": problems,
-            }
-        )
+        return _document(emission_document(emission))
+
+    async def _sum(self, request: Request) -> Response:
+        if not _is_arrow(request):
+            raise UsageError("request-malformed", "a sum takes a table as an Arrow stream", hint=f"send {ARROW}")
+        options = read_options(request.target, SumOptions)
+        whole = self._collected(options, columns_of_arrow(request.body))
+        if whole is None:
+            return _document({"more": True})
+        parties = [from_hex(party, size=32, what="a public key") for party in options.parties.split(",")]
+        async with self._changing:
+            emission = await self._node.emit_sum(
+                whole, subject_column=options.subject_column, parties=parties, seconds=options.seconds
+            )
+        return _document(emission_document(emission))
+
+    def _collected(self, options: EmitOptions, columns: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the table of which this is the last part, or the only one; None where others are to come."""
+        self._require_template(options.template_id)
+        _require_few(columns)
+        if options.more:
+            self._uploads.add(options.upload, columns)
+            return None
+        return self._uploads.whole(options.upload, columns) if options.upload else columns
 
     async def _ask(self, request: Request) -> Response:
         begun = self._loop.time()
@@ -223,6 +243,7 @@ class ControlApi:
                         mode=as_mode(message.mode),
                         cells=message.cells,
                         tells_situation=message.tells_situation,
+                        subject=message.subject or None,
                     )
                 ]
         for answer in answers:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -22,15 +24,17 @@ from fingerpost.node.daemon.messages import (
     PACKETS_TOGETHER_MAX,
     ROWS_TOGETHER_MAX,
     arrow_of_columns,
+    read_emission,
     read_error,
 )
-from fingerpost.node.emission import observation
+from fingerpost.node.emission import is_release, observation
 from fingerpost.node.reports import Confirmation, Emission
 from fingerpost.node.subject_book import Forgotten
 from fingerpost.packet import PACKET_DTYPE
+from fingerpost.privacy.subjects import subject_text
 from fingerpost.synthesis.answer_reading import read_answer
 from fingerpost.synthesis.receipt import Receipt
-from fingerpost.template import RowProblem, Template
+from fingerpost.template import Template
 
 if TYPE_CHECKING:
     from fingerpost.node.daemon.presence import Presence
@@ -72,18 +76,28 @@ class DaemonClient:
         """Send a document and return the one that is answered. Raises as ``get`` does."""
         return self._document(self.request("POST", path, body=json.dumps(document).encode()))
 
-    def post_table(self, path: str, columns: Mapping[str, Any], **options: str) -> dict[str, Any]:
+    def post_table(
+        self, path: str, columns: Mapping[str, Any], options: Mapping[str, str], *, wait: float = ANSWER_SECONDS_MAX
+    ) -> dict[str, Any]:
         """Send the columns of a table and return the document that is answered. Raises as ``get`` does."""
-        target = f"{path}?{urlencode(options)}"
-        return self._document(self.request("POST", target, body=arrow_of_columns(columns), content_type=ARROW))
+        target, body = f"{path}?{urlencode(options)}", arrow_of_columns(columns)
+        return self._document(self.request("POST", target, body=body, content_type=ARROW, wait=wait))
 
-    def request(self, method: str, target: str, *, body: bytes = b"", content_type: str = JSON) -> bytes:
-        """Return the body of the response to one request.
+    def request(
+        self,
+        method: str,
+        target: str,
+        *,
+        body: bytes = b"",
+        content_type: str = JSON,
+        wait: float = ANSWER_SECONDS_MAX,
+    ) -> bytes:
+        """Return the body of the response to one request, which may take ``wait`` seconds.
 
         Raises ``DaemonError``: ``daemon-unreachable``, ``daemon-answer``; else the error that the node answers with.
         """
         where = self._presence
-        connection = http.client.HTTPConnection(where.host, where.port, timeout=ANSWER_SECONDS_MAX)
+        connection = http.client.HTTPConnection(where.host, where.port, timeout=wait)
         headers = {"Authorization": f"Bearer {where.token}", "Content-Type": content_type}
         try:
             connection.request(method, target, body=body or None, headers=headers)
@@ -132,29 +146,58 @@ class RemoteNode:
         subject_column: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Emission:
-        """Tell the outcomes of a table, in parts; each part is durable when ``progress`` is called."""
-        rows = len(next(iter(columns.values())))
-        done, size_bytes, holders, acknowledged = 0, 0, None, True
-        ids: list[str] = []
-        problems: list[RowProblem] = []
-        while done < rows:
-            part = _first_rows(columns, start=done)
-            found = self._client.post_table("/v1/emit", part, template_id=self._id, subject_column=subject_column or "")
-            ids += found["packet_ids"]
-            problems += msgspec.convert(found["problems"], list[RowProblem])
-            size_bytes += found["bytes"]
-            holders = found["holders"] if holders is None else min(holders, found["holders"])
-            acknowledged &= found["acknowledged"]
-            done += len(next(iter(part.values())))
+        """Tell the outcomes of a table, in parts; each part is durable when ``progress`` is called.
+
+        What leaves as one release goes as a whole.
+        """
+        if is_release(self._template):
+            emission = self._emit_whole("/v1/emit", columns, subject_column=subject_column or "")
             if progress is not None:
-                progress(done, rows)
+                progress(_rows_of(columns), _rows_of(columns))
+            return emission
+        options = {"template_id": self._id, "subject_column": subject_column or ""}
+        done, parts = 0, list[Emission]()
+        for part in _parts(columns):
+            document = self._client.post_table("/v1/emit", part, options)
+            found = read_emission(document)
+            problems = (replace(problem, row=problem.row + done) for problem in found.problems)
+            parts.append(replace(found, problems=tuple(problems)))
+            done += _rows_of(part)
+            if progress is not None:
+                progress(done, _rows_of(columns))
         return Emission(
-            packet_ids=tuple(ids),
-            problems=tuple(problems),
-            size_bytes=size_bytes,
-            holders=holders or 0,
-            acknowledged=acknowledged,
+            packet_ids=tuple(packet_id for part in parts for packet_id in part.packet_ids),
+            problems=tuple(problem for part in parts for problem in part.problems),
+            size_bytes=sum(part.size_bytes for part in parts),
+            holders=min(part.holders for part in parts),
+            acknowledged=all(part.acknowledged for part in parts),
+            learnt=sum(part.learnt for part in parts),
         )
+
+    def emit_sum(
+        self, columns: Mapping[str, Any], *, subject_column: str, parties: Sequence[bytes], seconds: float
+    ) -> Emission:
+        """Release a table's counts added up with those of other nodes, all of which do the same at the same time."""
+        return self._emit_whole(
+            "/v1/sum",
+            columns,
+            wait=2 * seconds + ANSWER_SECONDS_MAX,  # for all to be there, for what they send, and for the rest
+            subject_column=subject_column,
+            parties=",".join(party.hex() for party in parties),
+            seconds=str(seconds),
+        )
+
+    def _emit_whole(
+        self, path: str, columns: Mapping[str, Any], *, wait: float = ANSWER_SECONDS_MAX, **options: str
+    ) -> Emission:
+        """Hand over a table, in parts where it is long, and have it emitted as one."""
+        *others, last = _parts(columns)
+        if others:
+            options["upload"] = secrets.token_hex(16)
+        for part in others:
+            self._client.post_table(path, part, options | {"template_id": self._id, "more": "true"})
+        found = self._client.post_table(path, last, options | {"template_id": self._id}, wait=wait)
+        return read_emission(found)
 
     def ask(
         self,
@@ -164,6 +207,7 @@ class RemoteNode:
         mode: Mode | None = None,
         cells: int = PROBES_DEFAULT,
         tells_situation: bool = False,
+        subject: object = None,
     ) -> Answer:
         """Return what happened elsewhere in situations like this one."""
         question = {
@@ -173,6 +217,7 @@ class RemoteNode:
             "mode": mode,
             "cells": cells,
             "tells_situation": tells_situation,
+            "subject": subject_text(subject) or "",
         }
         return read_answer(self._client.post("/v1/ask", question)["answers"][0])
 
@@ -181,7 +226,7 @@ class RemoteNode:
         rows, answers = len(next(iter(columns.values()))), list["Answer"]()
         for start in range(0, rows, ANSWERED_TOGETHER):
             part = {name: column[start : start + ANSWERED_TOGETHER] for name, column in columns.items()}
-            found = self._client.post_table("/v1/ask", part, template_id=self._id)
+            found = self._client.post_table("/v1/ask", part, {"template_id": self._id})
             answers += [read_answer(answer) for answer in found["answers"]]
         return answers
 
@@ -236,14 +281,20 @@ class RemoteNode:
         return int(self._client.post("/v1/synchronise", {})["new"])
 
 
-def _first_rows(columns: Mapping[str, Any], *, start: int) -> dict[str, Any]:
-    """Return as many rows from ``start`` on as fit into one request."""
-    count = ROWS_TOGETHER_MAX
-    while True:
+def _parts(columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table, as many together as fit into one request; at least one part."""
+    start, count = 0, ROWS_TOGETHER_MAX
+    while start < _rows_of(columns) or not start:
         part = {name: column[start : start + count] for name, column in columns.items()}
-        if count == 1 or len(arrow_of_columns(part)) <= BODY_SIZE_BYTES_MAX:
-            return part
-        count //= 2
+        if count > 1 and len(arrow_of_columns(part)) > BODY_SIZE_BYTES_MAX:
+            count //= 2
+            continue
+        yield part
+        start += count
+
+
+def _rows_of(columns: Mapping[str, Any]) -> int:
+    return len(next(iter(columns.values())))
 
 
 def _nonsense(what: str) -> DaemonError:

@@ -15,6 +15,7 @@ import msgspec
 from fingerpost import errors
 from fingerpost.errors import FingerpostError, UsageError
 from fingerpost.limits import PROBES_DEFAULT
+from fingerpost.node.reports import Emission
 
 ARROW = "application/vnd.apache.arrow.stream"
 JSON = "application/json"
@@ -28,12 +29,22 @@ Message = TypeVar("Message")
 class EmitOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to do with rows: their template (hex; empty: that of the node), and whether bad rows are left out.
 
-    ``subject_column`` is the one that says whom each row is about; empty where none does.
+    ``subject_column`` is the one that says whom each row is about; empty where none does. Rows of one table may come in
+    several requests that name the same ``upload``: nothing happens until one comes that does not say ``more``.
     """
 
     template_id: str = ""
     skip_bad_rows: bool = False
     subject_column: str = ""
+    upload: str = ""
+    more: bool = False
+
+
+class SumOptions(EmitOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """With whom to add up: the keys (hex, commas between) of all ``parties``, and how many ``seconds`` to wait."""
+
+    parties: str
+    seconds: float
 
 
 class Emit(EmitOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,13 +60,17 @@ class AskOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Ask(AskOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One situation, with the conditions that packets must state and the mode of asking, or many as rows."""
+    """One situation, with the conditions that packets must state and the mode of asking, or many as rows.
+
+    ``subject`` is whom the situation is about, as a subject column would name it; empty where nobody said.
+    """
 
     situation: dict[str, Any] | None = None
     conditions: dict[str, Any] = {}
     mode: str | None = None
     cells: int = PROBES_DEFAULT
     tells_situation: bool = False
+    subject: str = ""
     rows: list[dict[str, Any]] | None = None
 
 
@@ -95,6 +110,18 @@ class Find(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     packet_ids: list[str]
 
 
+def emission_document(emission: Emission) -> dict[str, Any]:
+    """Return an emission as JSON values, with ``bytes`` for its size."""
+    document: dict[str, Any] = msgspec.to_builtins(emission)
+    return document | {"bytes": document.pop("size_bytes")}
+
+
+def read_emission(document: Mapping[str, Any]) -> Emission:
+    """Return what ``emission_document`` wrote. Raises ``msgspec.ValidationError``."""
+    fields = dict(document)
+    return msgspec.convert(fields | {"size_bytes": fields.pop("bytes")}, Emission)
+
+
 def read_message(body: bytes, kind: type[Message]) -> Message:
     """Return the message in a body of JSON. Raises ``UsageError`` (``request-malformed``)."""
     try:
@@ -128,8 +155,8 @@ def columns_of_arrow(body: bytes) -> dict[str, Any]:
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _malformed(str(error).splitlines()[0][:300] if str(error) else type(error).__name__) from None
-    if len(set(table.column_names)) != table.num_columns or not table.num_columns or not table.num_rows:
-        raise _malformed("a table has columns with different names, and rows")
+    if len(set(table.column_names)) != table.num_columns or not table.num_columns:
+        raise _malformed("a table has columns, with different names")
     return {name: table.column(name).combine_chunks() for name in table.column_names}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,20 @@ def test_every_arm_learns_what_its_clients_know_and_counts_its_bytes(arm: str, s
     assert accuracy(arm, shards) > (0.5 if arm == "dp-sgd" else 0.85)  # 40 rows a client are few for noise
     forecast = federated_forecast(arm, shards, shards[0].rows, plan(), root=blobs(7, 30))
     assert forecast.bytes >= NETWORK.parameters * 4 * CLIENTS
+
+
+def test_trees_know_two_levels_by_one_model_and_repeat_themselves(shards: list[Shard]) -> None:
+    two = [Shard(rows=shard.rows, codes=np.minimum(shard.codes, 1)) for shard in shards]
+    network = Network(inputs=NETWORK.inputs, hidden=0, levels=2)
+    once, again = (
+        federated_forecast("xgb-bagging", two, two[0].rows, replace(plan(participation=0.5), network=network))
+        for _ in range(2)
+    )
+    assert np.array_equal(once.probabilities, again.probabilities)
+    assert once.bytes == again.bytes
+    assert (once.probabilities.argmax(axis=1) == two[0].codes).mean() > 0.85
+    everybody = federated_forecast("xgb-bagging", two, two[0].rows, replace(plan(), network=network))
+    assert everybody.bytes > once.bytes
 
 
 def test_the_gradient_is_that_of_the_log_loss() -> None:
