@@ -118,7 +118,7 @@ def null(run: Run) -> list[Figure]:
     if not networks:
         return []
     rate = hired / networks
-    high = _binomial_high(hired, networks)
+    high = binomial_high(hired, networks)
     detail = {"networks": networks, "with_a_hire": hired, "alpha": ALPHA}
     figures = [Figure(name="false_hire_rate_null", value=rate, unit="share", low=0.0, high=high, detail=detail)]
     for honest in (20, 40, 60, 80):
@@ -164,7 +164,7 @@ def _fdr_batch(run: Run, worlds: dict[int, World], honest: int, numbers: Sequenc
     return proportions
 
 
-def _binomial_high(happened: int, tries: int) -> float:
+def binomial_high(happened: int, tries: int) -> float:
     """Return the upper end of the one-sided 95 % interval of a share (Clopper and Pearson 1934)."""
     from scipy.stats import beta
 

@@ -15,6 +15,7 @@ after it had failed for numbers on 100 to 109.
 ``false_hire_rate_null``    share of networks of nodes that know nothing in which anybody is hired
 ``fdr_honest_PERCENT``      share of false hires among hires, with as many honest nodes
 ``sybils_hired_300``        of 300 identities of one liar
+``..._counts``              the same of tables with noise (dp-aggregate): five nodes, flips and random outcomes
 ``hire_1e5_seconds``, ``hire_increment_seconds``  CPU time: 1,000 nodes, 100,000 packets, then 1,000 more
 
 ``python -m bench.robustness [PART ...]`` measures some parts only. Points are kept one by one beside the results, so
@@ -33,6 +34,7 @@ from functools import partial
 from bench import _robustness_parts as parts
 from bench._figures import Figure, is_quick, write_figures
 from bench._robustness import Point, World
+from bench._robustness_counts import counts
 from bench._robustness_federated import DEFENCES, FEATURES, accuracies
 from bench._robustness_journal import Deadline, Journal
 from bench._robustness_parts import Run, mean_figure
@@ -77,12 +79,19 @@ FEDERATED_SOURCES = (
     "bench/_robustness.py",
     "bench/_robustness_federated.py",
 )
+COUNTS_SOURCES = (
+    "src/fingerpost/elections/counting.py",
+    "src/fingerpost/elections/threshold.py",
+    "src/fingerpost/synthesis/counts.py",
+    "bench/_robustness_counts.py",
+)
 OTHERS = {
     "diabetes": parts.diabetes,
     "null": parts.null,
     "sybils": parts.sybils,
     "audits": parts.audits,
     "speed": parts.speed,
+    "counts": counts,
 }
 PARTS = (*KINDS, *OTHERS)
 
@@ -120,7 +129,8 @@ def main() -> None:
 
 def measure(part: str, options: Options) -> None:
     """Measure one part, and write its figures and its picture."""
-    packets = Journal("packets", sources=PACKETS_SOURCES)
+    journal = Journal("counts", sources=COUNTS_SOURCES) if part == "counts" else None
+    packets = journal or Journal("packets", sources=PACKETS_SOURCES)
     seeds = TUNING_SEEDS if options.tuning else NUMBERS_SEEDS if part == "diabetes" else SEEDS
     run = Run(seeds=seeds, journal=packets, deadline=options.deadline, percents=PERCENTS)
     if part in KINDS:

@@ -193,6 +193,8 @@ def _election_text(election: Election) -> str:
     rule = (
         f"by {count_text(election.own_packets, 'outcome')} of this node" if election.anchored else "by agreement only"
     )
+    if election.rule == "counts":
+        rule = "by the counts of this node" if election.anchored else "not vetted"
     return f"{found} ({rule}{'; the unknown take part' if election.unvetted and not election.anchored else ''})"
 
 

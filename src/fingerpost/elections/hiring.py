@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fingerpost.synthesis import NoisyEvidence
     from fingerpost.synthesis.evidence import Evidence
 
-Rule = Literal["dependence", "truth", "agreement"]
+Rule = Literal["dependence", "truth", "agreement", "counts"]
 Finding = Literal["own", "hired", "tried", "refused", "unknown"]
 
 ALPHA = 0.05
@@ -71,7 +72,7 @@ class Hiring:
         changed = (replace(each, finding="refused") if each.node_id in names else each for each in self.verdicts)
         return replace(self, verdicts=tuple(changed))
 
-    def rows(self, evidence: Evidence) -> NDArray[np.bool_]:
+    def rows(self, evidence: Evidence | NoisyEvidence) -> NDArray[np.bool_]:
         """Return which packets take part; packets of nodes without a verdict do not."""
         used = self.used
         taken = np.array([one.tobytes() in used for one in evidence.node_ids], bool)

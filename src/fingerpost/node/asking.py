@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from fingerpost.elections.audit import rank_doubts
+from fingerpost.elections.hiring import Hiring, election_of
 from fingerpost.errors import NetworkError, RecordError, UsageError
 from fingerpost.fingerprint import Fingerprinter, cell_of, likely_cells
 from fingerpost.fingerprint.cells import Cells, probes
@@ -20,11 +21,13 @@ from fingerpost.node.engine import Engine
 from fingerpost.node.events import Fetched
 from fingerpost.node.knowledge import Panel
 from fingerpost.node.learning import Learning
+from fingerpost.packet import packet_ids
 from fingerpost.ports import day_of
-from fingerpost.synthesis import Answer, Calculation, Evidence, Query
+from fingerpost.synthesis import Answer, Calculation, CountsEvidence, Evidence, Query
+from fingerpost.synthesis._counts_reports import ReportsEvidence
 from fingerpost.synthesis._draw import drawn_rows
 from fingerpost.synthesis.answer import Gathering
-from fingerpost.synthesis.by_profile import AnySynthesizer, counts_answer, read_evidence, synthesizer_of
+from fingerpost.synthesis.by_profile import counts_answer, read_evidence, synthesizer_of
 from fingerpost.synthesis.receipt import Receipt, make_receipt
 from fingerpost.template import DataClass, Template, encode_record, encode_table, outcome_value
 
@@ -100,7 +103,7 @@ def answer(
     """
     if counts_answer(template):
         cells = None if mode == "sync" else situation.cells
-        return _counts(engine, template, cells=cells, conditions=conditions, now=now).ask(situation.query)
+        return _counts(engine, template, [situation.query], cells=cells, conditions=conditions, now=now)[0]
     if mode == "cells":
         panel = engine.panel(template.template_id, cells=situation.cells, conditions=conditions, now=now)
     elif mode == "direct":
@@ -127,7 +130,7 @@ def ask_table(
         raise RecordError(first.code, message, hint=first.hint, field=first.field, row=first.row)
     queries = _queries(template, engine.knowledge(template.template_id).fingerprinter, encoded)
     if counts_answer(template):
-        return _counts(engine, template, cells=None, conditions={}, now=now).ask_many(queries)
+        return _counts(engine, template, queries, cells=None, conditions={}, now=now)
     panel = engine.panel(template.template_id, conditions={}, now=now)
     return _answers(panel, queries, learning)
 
@@ -187,6 +190,9 @@ def gathering_of(mode: Mode, fetched: Fetched | None) -> Gathering:
 def receipt(engine: Engine, template: Template, answer: Answer, *, learning: Learning, now: float) -> Receipt:
     """Return the evidence of an answer. Raises ``ReceiptError`` when the packets or the trust in them have changed."""
     packets = engine.packets_behind(template.template_id, answer.evidence_digest, now=now)
+    if counts_answer(template):
+        chosen, _ = _elected_counts(engine, template, packets, now=now)
+        packets = packets[np.isin(_names(packet_ids(packets)), _names(chosen.packet_ids))]
     readable = engine.knowledge(template.template_id).readable(packets)
     return make_receipt(
         answer,
@@ -258,17 +264,31 @@ def _answers(panel: Panel, queries: Sequence[Query], learning: Learning) -> list
 def _counts(
     engine: Engine,
     template: Template,
+    queries: Sequence[Query],
     *,
     cells: Sequence[int] | None,
     conditions: Mapping[str, object],
     now: float,
-) -> AnySynthesizer:
-    """Return what answers from noisy counts or reports: all that are kept here, or that are known in ``cells``."""
+) -> list[Answer]:
+    """Answer from noisy counts or reports of the nodes elected: all kept here, or those known in ``cells``."""
     if cells is None:
         packets = engine.packets(template.template_id, now=now)
     else:
         packets = engine.known_packets(template.template_id, cells)
-    return synthesizer_of(read_evidence(packets, template), template, day=day_of(now), conditions=conditions)
+    chosen, hiring = _elected_counts(engine, template, packets, now=now)
+    synthesizer = synthesizer_of(chosen, template, day=day_of(now), conditions=conditions)
+    return [replace(answer, election=election_of(hiring)) for answer in synthesizer.ask_many(queries)]
+
+
+def _elected_counts(
+    engine: Engine, template: Template, packets: npt.NDArray[np.void], *, now: float
+) -> tuple[CountsEvidence | ReportsEvidence, Hiring]:
+    """Return the counts or reports of the nodes elected, and how they were."""
+    evidence = read_evidence(packets, template)
+    if isinstance(evidence, Evidence):
+        raise AssertionError("noisy counts answer for this template")
+    hiring = engine.knowledge(template.template_id).counts_elector.read(evidence, day=day_of(now))
+    return evidence.subset(hiring.rows(evidence)), hiring
 
 
 def _cells_near(cell: int, template: Template, count: int) -> Cells:
@@ -287,3 +307,8 @@ def _queries(template: Template, fingerprinter: Fingerprinter, encoded: npt.NDAr
         Query(fingerprint=row.tobytes(), sketch=sketch.tobytes())
         for row, sketch in zip(fingerprints, sketches, strict=True)
     ]
+
+
+def _names(ids: npt.NDArray[np.uint8]) -> npt.NDArray[np.void]:
+    """Return ids (n, 32) as (n,) values that can be compared."""
+    return np.ascontiguousarray(ids).view(np.dtype((np.void, ids.shape[1]))).reshape(-1)

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from fingerpost.elections.counting import CountsElector
 from fingerpost.elections.hire import Elector
 from fingerpost.elections.hiring import Hiring, election_of
 from fingerpost.errors import StoreFullError
@@ -79,6 +80,7 @@ class Knowledge:
         actions = 0 if template.action is None else len(template.action.levels)
         self._asker = bytes(asker)
         self._elector = Elector(asker=asker, actions=actions)
+        self.counts_elector = CountsElector(asker=bytes(asker), template=template)
         self._has_elected = False
         self._hiring: tuple[Evidence, Hiring] | None = None
         self._panels: dict[tuple[object, ...], tuple[Evidence, Panel]] = {}

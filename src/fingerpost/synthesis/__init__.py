@@ -1,5 +1,6 @@
 """Synthesis: from packets to an answer with its evidence."""
 
+from fingerpost.synthesis._counts_answers import NoisyEvidence
 from fingerpost.synthesis._counts_reading import CountsEvidence
 from fingerpost.synthesis._counts_synthesizer import CountsSynthesizer
 from fingerpost.synthesis._synthesizer import Synthesizer, synthesize, synthesize_many
@@ -38,6 +39,7 @@ __all__ = [
     "LevelEstimate",
     "NodeShare",
     "NodeVerdict",
+    "NoisyEvidence",
     "Notice",
     "NumberEstimate",
     "PacketShare",

@@ -43,11 +43,6 @@ if TYPE_CHECKING:
 PACKETS_SHOWN = 10
 NODES_SHOWN = 64
 OVERLAP_SHARE = 0.05
-UNVETTED = Notice(
-    code="unvetted",
-    text="nobody vetted these nodes: counts with noise are too coarse to be elected by, so a node that publishes false "
-    "ones takes part like all others.",
-)
 
 
 class NoisyEvidence(Protocol):
@@ -138,6 +133,10 @@ class NoisySynthesizer(ABC, Generic[E]):
         actions = [estimate_shares(table, distances, usual=self._usual) for table in self._action_tables]
         return [self._answer(query, distances[row], found, actions, row) for row, query in enumerate(queries)]
 
+    def shares_by_cell(self) -> NDArray[np.float64]:
+        """Return the shares (cells, levels) of outcomes that the counts make expected in each cell."""
+        return estimate_shares(self._table, distances_between_cells(self.template), usual=self._usual).shares
+
     @cached_property
     def evidence_digest(self) -> str:
         """Which packets were used, in 64 hex digits."""
@@ -173,8 +172,6 @@ class NoisySynthesizer(ABC, Generic[E]):
         warnings = [self.notice]
         if len(self.evidence.node_ids) == 1:
             warnings.append(_abstention.ONE_NODE)
-        else:
-            warnings.append(UNVETTED)
         if len(compared) > 1 and not all(action.overlap for action in compared):
             warnings.append(_abstention.ACTION_OVERLAP)
         shown = self._shown(distances)

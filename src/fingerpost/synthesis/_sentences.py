@@ -50,7 +50,13 @@ def _election(election: Election) -> list[str]:
     others = election.hired + election.tried + election.refused + election.unknown
     if not others:
         return []
-    if election.anchored:
+    if election.rule == "counts":
+        measured = "Measured by your own counts" if election.anchored else "Without counts of your own to measure by"
+        found = [
+            f"{measured}, {election.hired:,} of {_count(others, 'other node')} tell more than luck would and "
+            f"{_was(election.refused)} refused."
+        ]
+    elif election.anchored:
         found = [
             f"Measured by {_count(election.own_packets, 'outcome')} of your own, {election.hired:,} of "
             f"{_count(others, 'other node')} tell more than luck would and {_was(election.refused)} refused."
