@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +172,9 @@ def _statistics(setting: Setting) -> tuple[Probabilities, int]:
     if len(np.unique(setting.codes[setting.train])) < 2:
         return np.tile(setting.shares(setting.train), (len(setting.asked), 1)), moved
     model: Any = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01)
-    model.fit(setting.features[setting.train], setting.codes[setting.train])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Only one sample available")  # a level told once adds no products
+        model.fit(setting.features[setting.train], setting.codes[setting.train])
     said = np.zeros((len(setting.asked), setting.levels))
     said[:, model.classes_] = model.predict_proba(setting.features[setting.asked])
     return said, moved
