@@ -212,7 +212,7 @@ class World:
 
     def _check_tables(self, station: Station) -> None:
         if station.engine is not None and station.is_honest:
-            packets, peers = len(self.ledger.told), len(self.stations)
+            packets, peers = len(self.ledger.told), len(self.members)
             self._limits.check_engine(station.engine, who=station.name, packets=packets, peers=peers)
 
     def _wait_until_well(self) -> None:
