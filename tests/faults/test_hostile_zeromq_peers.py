@@ -21,6 +21,7 @@ from fingerpost.carrier.base import Address, Carrier, CarrierOptions, Peer
 from fingerpost.errors import NetworkError
 from fingerpost.limits import FRAME_SIZE_BYTES_MAX
 from fingerpost.testing.channel_identities import NumberedIdentity
+from tests.faults.hostile_peers import carrier_log, require_logged
 
 LISTENER, GOOD, HOSTILE, STRANGER = (NumberedIdentity(number) for number in range(1, 5))
 PATIENCE_SECONDS = 30.0
@@ -73,7 +74,7 @@ def check_service_under(
     open_carrier: Callable[[CarrierOptions], Awaitable[Carrier]] = open_zeromq,
     **settings: float,
 ) -> None:
-    """Run an attack while a good peer asks, and require that it and another one are answered afterwards."""
+    """Run an attack while a good peer asks; it and another one must be answered afterwards, and refusals logged."""
 
     async def keep_asking(scene: Scene) -> None:
         while True:
@@ -101,8 +102,10 @@ def check_service_under(
             late = await open_carrier(options(NumberedIdentity(9)))
             stack.push_async_callback(late.close)
             await scene.ping(late)
+            require_logged(listener, lines)
 
-    asyncio.run(run())
+    with carrier_log() as lines:
+        asyncio.run(run())
 
 
 def options(identity: NumberedIdentity, listen: str = "", **settings: float) -> CarrierOptions:

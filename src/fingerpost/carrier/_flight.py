@@ -134,7 +134,7 @@ class FlightCarrier(LinkCarrier):
     async def _dial(self, peer: Peer, address: Address) -> Link:
         certificate = await fetch_certificate(address.endpoint, channel_key=address.channel_key)
         if certificate is None:
-            self._counts.refuse("channel-key")
+            self._counts.refuse("channel-key", who=address.endpoint)
             raise unreachable(peer, "what answers there has another key")
         reading = BlockingCalls(self._loop).start("fingerpost-flight-read")
         try:
@@ -173,7 +173,7 @@ class FlightCarrier(LinkCarrier):
         answer = _act(client, "token", greeting.challenge + hello, patience)
         welcome, token = answer[:-TOKEN_SIZE_BYTES], answer[-TOKEN_SIZE_BYTES:]
         if greeting.check_welcome(welcome) != peer.public_key:
-            self._loop.call_soon_threadsafe(self._counts.refuse, "welcome-signature")
+            self._loop.call_soon_threadsafe(partial(self._counts.refuse, "welcome-signature", who=address.endpoint))
             raise unreachable(peer, "another node answers there")
         writer, reader = client.do_exchange(
             flight.FlightDescriptor.for_command(b"frames"), flight.FlightCallOptions(headers=bearer(token))

@@ -117,7 +117,7 @@ class GrpcCarrier(StreamCarrier):
     async def _open_stream(self, peer: Peer, address: Address) -> _DialledStream:
         certificate = await fetch_certificate(address.endpoint, channel_key=address.channel_key)
         if certificate is None:
-            self._counts.refuse("channel-key")
+            self._counts.refuse("channel-key", who=address.endpoint)
             raise unreachable(peer, "what answers there has another key")
         host, port = split_endpoint(address.endpoint)
         target = make_endpoint(host, port).removeprefix(ENDPOINT_SCHEME)

@@ -11,7 +11,6 @@ import zmq.asyncio
 
 from fingerpost.carrier._zeromq_sockets import Security, is_endpoint
 from fingerpost.carrier.base import CarrierCounts, CarrierOptions, Delivery
-from fingerpost.carrier.frame import count_refusal
 from fingerpost.carrier.inbox import Inbox
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
@@ -93,7 +92,7 @@ class Gate:
 
     def refuse(self, reason: str, who: object) -> None:
         """Count a refusal, and log it."""
-        count_refusal(self.counts, reason, who=str(who))
+        self.counts.refuse(reason, who=str(who))
 
     def _allows_one_more(self, peer: Proven) -> bool:
         """Whether a leaky bucket has room; it holds what may come within ``BURST_SECONDS``."""

@@ -16,7 +16,7 @@ from fingerpost.carrier._freed_memory import keep_freed_memory
 from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions, Delivery, Peer
 from fingerpost.carrier.frame import check_frame_size, closed, unreachable
 from fingerpost.errors import NetworkError
-from fingerpost.ids import PublicKey
+from fingerpost.ids import PublicKey, node_id
 
 DIAL_SECONDS_MAX = 4.0  # what a caller of ``send`` waits for a peer that cannot be reached
 PAUSE_SECONDS_MIN = 0.05  # between two attempts to dial one peer; doubles with each failure, with jitter
@@ -176,7 +176,7 @@ class LinkCarrier(ABC):
         """Ask about an identity that has just proved itself; a refusal is counted."""
         if self._options.admits(peer):
             return True
-        self._counts.refuse("not-admitted")
+        self._counts.refuse("not-admitted", who=node_id(peer).hex())
         return False
 
     async def _run_link(self, link: Link, read: ReadFrame, write: WriteFrame) -> None:
@@ -206,7 +206,7 @@ class LinkCarrier(ABC):
     def _accepts(self, link: Link, frame: bytes) -> bool:
         problem = frame_problem(frame)
         if problem:
-            self._counts.refuse(problem)
+            self._counts.refuse(problem, who=node_id(link.peer).hex())
             return False
         now = asyncio.get_running_loop().time()
         if now - link.admitted_at > ADMITTED_SECONDS_MAX:
@@ -222,9 +222,10 @@ class LinkCarrier(ABC):
             if not call.done():
                 call.set_result(None)
         if len(links) > LINKS_PER_PEER_MAX:
+            self._counts.refuse("connections-max", who=node_id(link.peer).hex())
             links[0].end()
         elif sum(map(len, self._links.values())) > LINKS_MAX:
-            self._counts.refuse("links-crowded")
+            self._counts.refuse("links-crowded", who=node_id(link.peer).hex())
             link.end()
         if self._closed:
             link.end()
