@@ -13,6 +13,7 @@ from typing import Any
 
 from fingerpost.carrier._frames import BoundedQueue, frame_problem
 from fingerpost.carrier._freed_memory import keep_freed_memory
+from fingerpost.carrier.allowance import Allowance, frames_per_second_max
 from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions, Delivery, Peer
 from fingerpost.carrier.frame import check_frame_size, closed, unreachable
 from fingerpost.errors import NetworkError
@@ -38,6 +39,7 @@ class Link:
         self.peer = peer
         self.address = address
         self.admitted_at = admitted_at
+        self.allowance = Allowance()
         self.outgoing: BoundedQueue[bytes] = BoundedQueue(len)
         self._ended = asyncio.Event()
 
@@ -80,11 +82,15 @@ class _Routes:
 
 
 class LinkCarrier(ABC):
-    """The part of ``fingerpost.carrier.base.Carrier`` above links. It lives on the event loop it was opened on."""
+    """The part of ``fingerpost.carrier.base.Carrier`` above links. It lives on the event loop it was opened on.
+
+    Of the settings it reads ``frames_per_second_max``, which raises ``NetworkError`` (``carrier-settings``).
+    """
 
     def __init__(self, options: CarrierOptions) -> None:
         keep_freed_memory()
         self._options = options
+        self._frames_per_second_max = frames_per_second_max(options.settings)
         self._counts = CarrierCounts()
         self._address = Address(endpoint="")
         self._inbox: BoundedQueue[Delivery] = BoundedQueue(lambda delivery: len(delivery.frame))
@@ -204,11 +210,12 @@ class LinkCarrier(ABC):
                 return
 
     def _accepts(self, link: Link, frame: bytes) -> bool:
-        problem = frame_problem(frame)
+        problem, now = frame_problem(frame), asyncio.get_running_loop().time()
+        if not problem and not link.allowance.takes_one(now=now, per_second=self._frames_per_second_max):
+            problem = "frames-per-second"
         if problem:
             self._counts.refuse(problem, who=node_id(link.peer).hex())
             return False
-        now = asyncio.get_running_loop().time()
         if now - link.admitted_at > ADMITTED_SECONDS_MAX:
             if not self._admits(link.peer):
                 return False
