@@ -13,6 +13,7 @@ from tests.docs import pages
 
 PAGE = (pages.ROOT / "docs/how-to/run-a-node.md").read_text(encoding="utf-8")
 SOURCE = pages.ROOT / "src/fingerpost"
+LOGGING = ("node/*.py", "node/daemon/*.py", "carrier/*.py", "directory/*.py")
 STATUS = NodeStatus(
     node_id=NodeId(bytes(32)),
     public_key=PublicKey(bytes(32)),
@@ -62,7 +63,7 @@ def test_the_page_lists_every_path_of_the_control_api_with_its_method() -> None:
 
 def test_the_page_lists_every_line_of_the_log() -> None:
     logged = set()
-    for path in sorted([*SOURCE.glob("node/*.py"), *SOURCE.glob("node/daemon/*.py")]):
+    for path in sorted(path for part in LOGGING for path in SOURCE.glob(part)):
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(call, ast.Call) or not call.args:
                 continue
@@ -73,5 +74,5 @@ def test_the_page_lists_every_line_of_the_log() -> None:
     table = " ".join(re.findall(r"^\| `fingerpost\.\w+` \| (.*)$", PAGE, re.MULTILINE))
     shown = {re.sub(r"\b[A-Z]+\b", "%", text) for text in re.findall(r"`([^`]+)`", table)}
     missing = {line for line in logged if re.sub(r"%[sd]", "%", line) not in shown}
-    assert logged >= {"ready", "stopped", "refused a request: %s (%d times so far)"}
+    assert logged >= {"ready", "refused %s: %s (%d times so far)", "refused in the directory: %s (%d times so far)"}
     assert missing == set()

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from fingerpost.node.emission import build_packets, observation
 from fingerpost.node.haves import cells_statement, have_statement
 from fingerpost.node.inventory import Shelf
 from fingerpost.node.network import ShownCells, SignerIdentity
+from fingerpost.node.placement import weight
 from fingerpost.node.roster import Roster
 from fingerpost.node.status import NodeStatus
 from fingerpost.node.wire import (
@@ -75,6 +77,7 @@ ttl_days = 30
 [privacy]
 profile = "open"
 """
+HONEST = ("one", "two")
 SEEDS = {name: hashlib.blake2s(name.encode()).digest() for name in ("hostile", "stranger")}
 
 
@@ -119,11 +122,11 @@ class LoopbackNetwork:
 class HostilePeer:
     """A carrier of its own that sends what a test tells it, and answers by ``answer`` (nothing for None)."""
 
-    def __init__(self, network: LoopbackNetwork, carrier: Carrier, template: Template, name: str) -> None:
+    def __init__(self, network: LoopbackNetwork, carrier: Carrier, template: Template, signer: Signer) -> None:
         self.network = network
         self.carrier = carrier
         self.template = template
-        self.signer = Signer(SEEDS[name])
+        self.signer = signer
         self.public_key = PublicKey(self.signer.public_key)
         self.heard: list[Message] = []
         self.answer: Callable[[Message, PublicKey], Message | None] = self.lie
@@ -246,14 +249,18 @@ class HostilePeer:
 
 @asynccontextmanager
 async def two_nodes_and(
-    *names: str, members: Iterable[str] = ("hostile",), records: Sequence[bytes] = (), **carrier_settings: Any
+    *names: str,
+    members: Iterable[str] = ("hostile",),
+    records: Sequence[bytes] = (),
+    seeds: Mapping[str, bytes] = SEEDS,
+    **carrier_settings: Any,
 ) -> AsyncIterator[tuple[AsyncNode, AsyncNode, list[HostilePeer]]]:
     """Open two honest members and these peers, and check at the end that the nodes still serve."""
     network, template = LoopbackNetwork(records=records, **carrier_settings), parse_template(TEMPLATE)
-    network.members.update(Signer(SEEDS[name]).public_key for name in members)
+    network.members.update(Signer(seeds[name]).public_key for name in members)
     async with asyncio.timeout(3 * PATIENCE_SECONDS), contextlib.AsyncExitStack() as stack:
         nodes = []
-        for name in ("one", "two"):
+        for name in HONEST:
             entropy = OwnKey(name)
             network.members.add(Signer(entropy.seed).public_key)
             nodes.append(
@@ -263,9 +270,10 @@ async def two_nodes_and(
             )
         peers = []
         for name in names:
-            carrier = await network.open_carrier(SignerIdentity(Signer(SEEDS[name])))
+            signer = Signer(seeds[name])
+            carrier = await network.open_carrier(SignerIdentity(signer))
             stack.push_async_callback(carrier.close)
-            peer = HostilePeer(network, carrier, template, name)
+            peer = HostilePeer(network, carrier, template, signer)
             stack.callback(asyncio.create_task(peer.work()).cancel)
             peers.append(peer)
         yield nodes[0], nodes[1], peers
@@ -282,6 +290,15 @@ async def serves(one: AsyncNode, two: AsyncNode) -> None:
         answer = await two.ask({"size": 91}, mode=mode, cells=16)
         assert answer.packets >= 4, (mode, answer)
         assert answer.probabilities["failed"] > 0.5, (mode, answer)
+
+
+def minted_for(group: bytes, count: int) -> dict[str, bytes]:
+    """Return seeds of so many keys, each of which outranks both honest nodes for the group with this key."""
+    honest = [PublicKey(Signer(OwnKey(name).seed).public_key) for name in HONEST]
+    best = max(weight(group, key) for key in honest)
+    tries = (hashlib.blake2s(b"minted %d" % number).digest() for number in itertools.count())
+    heavier = (seed for seed in tries if weight(group, PublicKey(Signer(seed).public_key)) > best)
+    return {f"minted {number}": seed for number, seed in enumerate(itertools.islice(heavier, count))}
 
 
 class OwnKey:

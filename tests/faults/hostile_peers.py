@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 from fingerpost.carrier.base import Carrier, CarrierOptions, Peer
+from fingerpost.errors import NetworkError
 from fingerpost.testing.channel_identities import NumberedIdentity
 
 NODE, GOOD, HOSTILE, STRANGER = map(NumberedIdentity, (1, 2, 3, 4))
@@ -24,15 +26,37 @@ Open = Callable[[CarrierOptions], Awaitable[Carrier]]
 
 @asynccontextmanager
 async def a_node(open_carrier: Open, options: CarrierOptions = OPTIONS) -> AsyncIterator[Carrier]:
-    """Open a node, and check at the end that it still serves a good peer and closes."""
-    node = await open_carrier(options)
+    """Open a node, and check at the end that it still serves a good peer, has logged what it refused, and closes."""
+    with carrier_log() as lines:
+        node = await open_carrier(options)
+        try:
+            async with asyncio.timeout(3 * PATIENCE_SECONDS):
+                yield node
+                await serves_a_good_peer(open_carrier, node)
+                require_logged(node, lines)
+        finally:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await node.close()
+
+
+@contextmanager
+def carrier_log() -> Iterator[list[str]]:
+    """Collect what carriers log meanwhile."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger = logging.getLogger("fingerpost.carrier")
+    logger.addHandler(handler)
     try:
-        async with asyncio.timeout(3 * PATIENCE_SECONDS):
-            yield node
-            await serves_a_good_peer(open_carrier, node)
+        yield lines
     finally:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await node.close()
+        logger.removeHandler(handler)
+
+
+def require_logged(carrier: Carrier, lines: list[str]) -> None:
+    """Check that every reason for which a carrier has refused something was logged with its name."""
+    for reason in carrier.counts.refused:
+        assert any(line.startswith("refused ") and f": {reason} (" in line for line in lines), (reason, lines)
 
 
 async def serves_a_good_peer(open_carrier: Open, node: Carrier) -> None:
@@ -45,6 +69,31 @@ async def serves_a_good_peer(open_carrier: Open, node: Carrier) -> None:
         assert (await good.receive()).frame == b"good day"
     finally:
         await good.close()
+
+
+@asynccontextmanager
+async def a_flood(open_carrier: Open, node: Carrier) -> AsyncIterator[None]:
+    """A member sends small frames as fast as they go, and the node takes them, meanwhile."""
+    member = await open_carrier(replace(OPTIONS, identity=HOSTILE, listen=""))
+
+    async def flood() -> None:
+        while True:
+            try:
+                await member.send(b"flood", to=Peer(public_key=NODE.public_key, address=node.address))
+            except NetworkError:  # It was cut off, and comes back.
+                await asyncio.sleep(0.01)
+
+    async def take() -> None:
+        while True:
+            await node.receive()
+
+    tasks = [asyncio.create_task(flood()), asyncio.create_task(take())]
+    yield
+    tasks[0].cancel()
+    await member.close()
+    await asyncio.sleep(0.5)  # What is on its way is taken, and then there is nothing more.
+    tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def counted(carrier: Carrier, reason: str, *, times: int = 1) -> None:

@@ -14,14 +14,16 @@ import pytest
 
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey, node_id
-from fingerpost.limits import BAD_SIGNATURES_MAX
+from fingerpost.limits import BAD_SIGNATURES_MAX, REPLICAS
+from fingerpost.node.placement import group_key, rank
 from fingerpost.node.succession import RevocationReason, sign_revocation
 from fingerpost.node.wire import Beat, Get, Message, Packets, WantCells
 from fingerpost.packet import packet_ids
 from fingerpost.synthesis import Answer
 from fingerpost.synthesis.answer import Gathering
+from fingerpost.template import parse_template
 from fingerpost.testing.packet_samples import signed, withdrawal
-from tests.faults.hostile_members import SEEDS, HostilePeer, refused, two_nodes_and
+from tests.faults.hostile_members import SEEDS, TEMPLATE, HostilePeer, minted_for, refused, two_nodes_and
 
 
 def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -60,6 +62,39 @@ async def test_a_stranger_is_refused_as_a_peer_and_what_it_signed_whoever_passes
         assert status.received_packets == 1
         assert len(await one.packets()) == 1
         assert stranger.heard == [], "nobody took it for a holder"
+
+
+@on_a_loop
+async def test_keys_minted_to_outrank_the_members_for_a_group_hold_nothing_of_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for logger in ("fingerpost.node", "fingerpost.carrier"):
+        caplog.set_level(logging.WARNING, logger)
+    template_id = parse_template(TEMPLATE).template_id
+    group = group_key(template_id, 0)  # The template has one group.
+    seeds = minted_for(group, REPLICAS)
+    async with two_nodes_and(*seeds, members=(), seeds=seeds) as (one, two, sybils):
+        keys = {sybil.public_key for sybil in sybils}
+        everybody = [one.public_key, two.public_key, *keys]
+        assert set(rank(group, everybody)[:REPLICAS]) == keys, "else no list would be needed to refuse them"
+        for sybil in sybils:
+            await sybil.announce()
+        for node in (one, two):
+            listed = {peer.public_key for peer in (await node.status(look_up=True)).peers}
+            assert not listed & keys
+            await refused(node, "directory", "holder-not-admitted", times=REPLICAS)
+        assert logged(caplog, sybils[0], "holder-not-admitted") or logged(caplog, sybils[1], "holder-not-admitted")
+        told = await one.emit_table({"size": [50.0], "outcome": ["worked"]})
+        assert not told.acknowledged, "the other member is one holder, and it takes two"
+        answered = await two.ask({"size": 50}, mode="cells", cells=16)
+        assert (answered.packets, gathered(answered).holders_answered) == (1, 1)
+        for number, sybil in enumerate(sybils, start=1):
+            with pytest.raises(NetworkError):
+                await sybil.offer(sybil.packets(50, outcome="failed"), two)
+            await refused(two, "carrier", "not-admitted", times=number)
+        assert any("not-admitted" in record.message for record in caplog.records if "carrier" in record.name)
+        assert [sybil.heard for sybil in sybils] == [[]] * REPLICAS, "nobody asked them, and nobody told them anything"
+        assert len(await two.packets()) == 1
 
 
 @on_a_loop

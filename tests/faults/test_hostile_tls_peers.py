@@ -22,9 +22,20 @@ from fingerpost.carrier._grpc import METHOD, SERVICE, open_grpc_carrier
 from fingerpost.carrier._tls import split_endpoint
 from fingerpost.carrier.base import Address, Carrier, Peer
 from fingerpost.carrier.hello import Greeting
+from fingerpost.carrier.links import LINKS_PER_PEER_MAX
 from fingerpost.errors import NetworkError
 from fingerpost.limits import FRAME_SIZE_BYTES_MAX
-from tests.faults.hostile_peers import GOOD, HOSTILE, NODE, OPTIONS, STRANGER, Open, a_node, counted
+from tests.faults.hostile_peers import (
+    GOOD,
+    HOSTILE,
+    NODE,
+    OPTIONS,
+    STRANGER,
+    Open,
+    a_flood,
+    a_node,
+    counted,
+)
 
 on_both = pytest.mark.parametrize("open_carrier", [open_grpc_carrier, open_flight_carrier])
 
@@ -67,6 +78,19 @@ def test_a_peer_that_is_not_admitted_is_counted_and_gets_nothing(open_carrier: O
                 await stranger.send(b"let me in", to=Peer(public_key=NODE.public_key, address=node.address))
             assert node.counts.refused == {"not-admitted": 1}
             await stranger.close()
+
+    asyncio.run(main())
+
+
+@on_both
+def test_a_member_that_floods_is_cut_off(open_carrier: Open) -> None:
+    async def main() -> None:
+        async with (
+            a_node(open_carrier, replace(OPTIONS, settings={"frames_per_second_max": 50})) as node,
+            a_flood(open_carrier, node),
+        ):
+            await counted(node, "frames-per-second")
+            assert node.counts.refused["frames-per-second"] >= 1
 
     asyncio.run(main())
 
@@ -165,6 +189,26 @@ def test_a_grpc_stream_without_a_hello_is_ended() -> None:
             assert await ended(call)
             await counted(node, "hello-timeout")
             await channel.close()
+
+    asyncio.run(main())
+
+
+def test_more_grpc_streams_than_a_peer_may_have_end_its_oldest() -> None:
+    async def main() -> None:
+        async with a_node(open_grpc_carrier) as node:
+            calls = []
+            for _ in range(LINKS_PER_PEER_MAX + 1):
+                call, channel = await grpc_stream(node.address)
+                greeting = greeting_for("grpc", node.address.channel_key, await call.read())
+                await call.write(greeting.hello(HOSTILE))
+                assert greeting.check_welcome(await call.read()) == NODE.public_key
+                calls.append((call, channel))
+            assert await ended(calls[0][0])
+            assert node.counts.refused == {"connections-max": 1}
+            await calls[-1][0].write(b"still here")
+            assert (await node.receive()).frame == b"still here"
+            for _call, channel in calls:
+                await channel.close()
 
     asyncio.run(main())
 

@@ -85,7 +85,7 @@ class AcceptedConnections:
     def _refuse(self, connection: socket.socket, remote: Remote, reason: str) -> None:
         if _shut_down(connection) and remote not in self._refused:
             self._refused.add(remote)
-            self._counts.refuse(reason)
+            self._counts.refuse(reason, who=f"{remote[0]}:{remote[1]}")
 
 
 def notice_dead_peers(port: int) -> None:

@@ -43,6 +43,7 @@ from fingerpost.carrier._tls import (
     split_endpoint,
     split_listen,
 )
+from fingerpost.carrier.allowance import SETTING
 from fingerpost.carrier.base import Address, CarrierOptions, Peer
 from fingerpost.carrier.frame import unreachable
 from fingerpost.carrier.hello import Greeting
@@ -51,7 +52,7 @@ from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
 
 ACTION_SECONDS_MAX = 1.5
-_SETTINGS = {"advertised_host", "list_cells", "read_cell"}
+_SETTINGS = {"advertised_host", "list_cells", "read_cell", SETTING}
 _CLIENT = [
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),  # A link has a connection of its own, and ends with it.
@@ -134,7 +135,7 @@ class FlightCarrier(LinkCarrier):
     async def _dial(self, peer: Peer, address: Address) -> Link:
         certificate = await fetch_certificate(address.endpoint, channel_key=address.channel_key)
         if certificate is None:
-            self._counts.refuse("channel-key")
+            self._counts.refuse("channel-key", who=address.endpoint)
             raise unreachable(peer, "what answers there has another key")
         reading = BlockingCalls(self._loop).start("fingerpost-flight-read")
         try:
@@ -173,7 +174,7 @@ class FlightCarrier(LinkCarrier):
         answer = _act(client, "token", greeting.challenge + hello, patience)
         welcome, token = answer[:-TOKEN_SIZE_BYTES], answer[-TOKEN_SIZE_BYTES:]
         if greeting.check_welcome(welcome) != peer.public_key:
-            self._loop.call_soon_threadsafe(self._counts.refuse, "welcome-signature")
+            self._loop.call_soon_threadsafe(partial(self._counts.refuse, "welcome-signature", who=address.endpoint))
             raise unreachable(peer, "another node answers there")
         writer, reader = client.do_exchange(
             flight.FlightDescriptor.for_command(b"frames"), flight.FlightCallOptions(headers=bearer(token))

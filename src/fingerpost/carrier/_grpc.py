@@ -27,6 +27,7 @@ from fingerpost.carrier._tls import (
     split_endpoint,
     split_listen,
 )
+from fingerpost.carrier.allowance import SETTING
 from fingerpost.carrier.base import Address, CarrierOptions, Peer
 from fingerpost.carrier.frame import unreachable
 from fingerpost.carrier.hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX
@@ -86,7 +87,7 @@ class GrpcCarrier(StreamCarrier):
 
     async def listen(self) -> None:
         """Start to listen where the options say. Raises ``NetworkError``: ``listen-failed``, ``carrier-settings``."""
-        unknown = set(self._options.settings) - {"advertised_host"}
+        unknown = set(self._options.settings) - {"advertised_host", SETTING}
         if unknown:
             raise NetworkError("carrier-settings", f"gRPC has no settings {', '.join(sorted(unknown))}")
         if not self._options.listen:
@@ -117,7 +118,7 @@ class GrpcCarrier(StreamCarrier):
     async def _open_stream(self, peer: Peer, address: Address) -> _DialledStream:
         certificate = await fetch_certificate(address.endpoint, channel_key=address.channel_key)
         if certificate is None:
-            self._counts.refuse("channel-key")
+            self._counts.refuse("channel-key", who=address.endpoint)
             raise unreachable(peer, "what answers there has another key")
         host, port = split_endpoint(address.endpoint)
         target = make_endpoint(host, port).removeprefix(ENDPOINT_SCHEME)

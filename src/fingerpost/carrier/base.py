@@ -6,6 +6,7 @@ A backend registers a ``CarrierFactory`` under a name in the entry-point group `
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,6 +14,8 @@ from typing import Any, Protocol
 from fingerpost.ids import PublicKey
 
 CHANNEL_KEY_SIZE_BYTES = 32
+
+_LOG = logging.getLogger("fingerpost.carrier")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +85,14 @@ class CarrierCounts:
 
     refused: dict[str, int] = field(default_factory=dict)
 
-    def refuse(self, reason: str) -> None:
-        """Count one refusal, such as ``hello-signature``, ``not-admitted``, ``frame-too-large``, ``hello-timeout``."""
-        self.refused[reason] = self.refused.get(reason, 0) + 1
+    def refuse(self, reason: str, *, who: str = "a peer") -> None:
+        """Count one refusal, such as ``hello-signature``, ``not-admitted``, ``frame-too-large``, ``hello-timeout``.
+
+        The 1st, 2nd, 4th, 8th … of each reason are logged, with ``who`` it was as far as that is known.
+        """
+        times = self.refused[reason] = self.refused.get(reason, 0) + 1
+        if times & (times - 1) == 0:  # a flood must not fill the disk
+            _LOG.warning("refused %s: %s (%d times so far)", who, reason, times)
 
 
 class Carrier(Protocol):

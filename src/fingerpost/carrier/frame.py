@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-
-from fingerpost.carrier.base import CarrierCounts, Peer
+from fingerpost.carrier.base import Peer
 from fingerpost.errors import NetworkError
 from fingerpost.limits import FRAME_SIZE_BYTES_MAX
-
-_LOG = logging.getLogger("fingerpost.carrier")
 
 
 def check_frame_size(frame: bytes) -> None:
@@ -29,11 +25,3 @@ def unreachable(to: Peer, reason: str) -> NetworkError:
 def closed(endpoint: str) -> NetworkError:
     """Return the error of a call after ``close``, or of one that ``close`` ended."""
     return NetworkError("carrier-closed", f"{endpoint or 'the carrier'} was closed")
-
-
-def count_refusal(counts: CarrierCounts, reason: str, *, who: str) -> None:
-    """Count a refusal, and log the 1st, 2nd, 4th, 8th … of each reason: a flood must not fill the disk."""
-    counts.refuse(reason)
-    times = counts.refused[reason]
-    if times & (times - 1) == 0:
-        _LOG.warning("refused %s: %s (%d times so far)", who, reason, times)

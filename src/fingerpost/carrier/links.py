@@ -13,10 +13,11 @@ from typing import Any
 
 from fingerpost.carrier._frames import BoundedQueue, frame_problem
 from fingerpost.carrier._freed_memory import keep_freed_memory
+from fingerpost.carrier.allowance import Allowance, frames_per_second_max
 from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions, Delivery, Peer
 from fingerpost.carrier.frame import check_frame_size, closed, unreachable
 from fingerpost.errors import NetworkError
-from fingerpost.ids import PublicKey
+from fingerpost.ids import PublicKey, node_id
 
 DIAL_SECONDS_MAX = 4.0  # what a caller of ``send`` waits for a peer that cannot be reached
 PAUSE_SECONDS_MIN = 0.05  # between two attempts to dial one peer; doubles with each failure, with jitter
@@ -38,6 +39,7 @@ class Link:
         self.peer = peer
         self.address = address
         self.admitted_at = admitted_at
+        self.allowance = Allowance()
         self.outgoing: BoundedQueue[bytes] = BoundedQueue(len)
         self._ended = asyncio.Event()
 
@@ -80,11 +82,15 @@ class _Routes:
 
 
 class LinkCarrier(ABC):
-    """The part of ``fingerpost.carrier.base.Carrier`` above links. It lives on the event loop it was opened on."""
+    """The part of ``fingerpost.carrier.base.Carrier`` above links. It lives on the event loop it was opened on.
+
+    Of the settings it reads ``frames_per_second_max``, which raises ``NetworkError`` (``carrier-settings``).
+    """
 
     def __init__(self, options: CarrierOptions) -> None:
         keep_freed_memory()
         self._options = options
+        self._frames_per_second_max = frames_per_second_max(options.settings)
         self._counts = CarrierCounts()
         self._address = Address(endpoint="")
         self._inbox: BoundedQueue[Delivery] = BoundedQueue(lambda delivery: len(delivery.frame))
@@ -176,7 +182,7 @@ class LinkCarrier(ABC):
         """Ask about an identity that has just proved itself; a refusal is counted."""
         if self._options.admits(peer):
             return True
-        self._counts.refuse("not-admitted")
+        self._counts.refuse("not-admitted", who=node_id(peer).hex())
         return False
 
     async def _run_link(self, link: Link, read: ReadFrame, write: WriteFrame) -> None:
@@ -204,11 +210,12 @@ class LinkCarrier(ABC):
                 return
 
     def _accepts(self, link: Link, frame: bytes) -> bool:
-        problem = frame_problem(frame)
+        problem, now = frame_problem(frame), asyncio.get_running_loop().time()
+        if not problem and not link.allowance.takes_one(now=now, per_second=self._frames_per_second_max):
+            problem = "frames-per-second"
         if problem:
-            self._counts.refuse(problem)
+            self._counts.refuse(problem, who=node_id(link.peer).hex())
             return False
-        now = asyncio.get_running_loop().time()
         if now - link.admitted_at > ADMITTED_SECONDS_MAX:
             if not self._admits(link.peer):
                 return False
@@ -222,9 +229,10 @@ class LinkCarrier(ABC):
             if not call.done():
                 call.set_result(None)
         if len(links) > LINKS_PER_PEER_MAX:
+            self._counts.refuse("connections-max", who=node_id(link.peer).hex())
             links[0].end()
         elif sum(map(len, self._links.values())) > LINKS_MAX:
-            self._counts.refuse("links-crowded")
+            self._counts.refuse("links-crowded", who=node_id(link.peer).hex())
             link.end()
         if self._closed:
             link.end()

@@ -15,7 +15,7 @@ from fingerpost.carrier.base import Address, CarrierOptions, Peer
 from fingerpost.carrier.frame import unreachable
 from fingerpost.carrier.hello import HELLO_SECONDS_MAX, HELLO_SIZE_BYTES, PENDING_HELLOS_MAX, Greeting, end_oldest
 from fingerpost.carrier.links import Link, LinkCarrier
-from fingerpost.ids import PublicKey
+from fingerpost.ids import PublicKey, node_id
 from fingerpost.limits import FRAME_SIZE_BYTES_MAX
 
 
@@ -73,7 +73,7 @@ class StreamCarrier(LinkCarrier):
 
     async def _dial(self, peer: Peer, address: Address) -> Link:
         if len(address.channel_key) != len(self._channel_key):
-            self._counts.refuse("channel-key")
+            self._counts.refuse("channel-key", who=address.endpoint)
             expected = len(self._channel_key)
             raise unreachable(peer, f"its channel key has {len(address.channel_key)} bytes, not {expected}")
         stream = await self._open_stream(peer, address)
@@ -110,7 +110,7 @@ class StreamCarrier(LinkCarrier):
             try:
                 return await stream.read(FRAME_SIZE_BYTES_MAX)
             except OversizedError:
-                self._counts.refuse("frame-too-large")
+                self._counts.refuse("frame-too-large", who=node_id(link.peer).hex())
                 return None
 
         await self._run_link(link, read, stream.write)
@@ -124,10 +124,10 @@ class StreamCarrier(LinkCarrier):
         await stream.write(greeting.hello(self._options.identity))
         welcome = await stream.read(HELLO_SIZE_BYTES)
         if welcome is None:
-            self._counts.refuse("hello-refused")
+            self._counts.refuse("hello-refused", who=address.endpoint)
             raise unreachable(peer, "it does not let this node in")
         if greeting.check_welcome(welcome) != peer.public_key:
-            self._counts.refuse("welcome-signature")
+            self._counts.refuse("welcome-signature", who=address.endpoint)
             raise unreachable(peer, "another node answers there")
 
     async def _welcome(self, stream: MessageStream, proven: Callable[[], None]) -> PublicKey | None:

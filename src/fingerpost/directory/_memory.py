@@ -7,6 +7,7 @@ import secrets
 from fingerpost.directory.base import DirectoryOptions
 from fingerpost.directory.reading import VALUES_READ_MAX, RegionReading, believable
 from fingerpost.directory.record import HolderRecord
+from fingerpost.directory.refusals import count_refusals
 from fingerpost.directory.region import Region
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
@@ -52,6 +53,7 @@ class MemoryDirectory:
     def __init__(
         self, board: MemoryBoard, *, network_id: str, clock: Clock, members: frozenset[PublicKey] = frozenset()
     ) -> None:
+        self.refused: dict[str, int] = {}
         self._board = board
         self._network_id = network_id
         self._clock = clock
@@ -92,6 +94,8 @@ class MemoryDirectory:
             if not reading.add(value):
                 break
         records = reading.records()
+        for reason, count in reading.refused.items():
+            count_refusals(self.refused, reason, count)
         verified |= reading.checked
         return records
 

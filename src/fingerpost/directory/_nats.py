@@ -34,6 +34,7 @@ from fingerpost.directory._nats_place import Place, Question
 from fingerpost.directory.base import DirectoryOptions
 from fingerpost.directory.reading import VALUES_READ_MAX, believable
 from fingerpost.directory.record import HolderRecord, encode_record
+from fingerpost.directory.refusals import count_refusals
 from fingerpost.directory.region import Region
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
@@ -267,7 +268,7 @@ class NatsDirectory:
             self._refuse(reason)
 
     def _refuse(self, reason: str, count: int = 1) -> None:
-        self.refused[reason] = self.refused.get(reason, 0) + count
+        count_refusals(self.refused, reason, count)
 
     def _require_open(self) -> None:
         if self._closed:

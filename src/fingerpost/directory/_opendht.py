@@ -23,7 +23,6 @@ import contextlib
 import hashlib
 import importlib.util
 import ipaddress
-import logging
 import os
 import secrets
 from collections.abc import Iterable
@@ -35,12 +34,11 @@ from fingerpost.directory._opendht_wire import Announce, Find, Reply, Start, Wit
 from fingerpost.directory.base import DirectoryOptions
 from fingerpost.directory.reading import RegionReading, believable
 from fingerpost.directory.record import HolderRecord, encode_record
+from fingerpost.directory.refusals import count_refusals
 from fingerpost.directory.region import Region
 from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
 from fingerpost.limits import DIRECTORY_SECONDS_MAX
-
-_LOG = logging.getLogger("fingerpost.directory")
 
 ASK_SECONDS_MAX = 6.0
 PATIENCE_SECONDS = 3.0  # for a process that is being started, while there is nothing else to answer from
@@ -192,10 +190,7 @@ class OpendhtDirectory:
 
     def _note(self, reply: Reply) -> None:
         for reason, count in reply.refused.items():
-            before = self.refused.get(reason, 0)
-            self.refused[reason] = before + count
-            if before.bit_length() != self.refused[reason].bit_length():  # a flood must not fill the disk
-                _LOG.warning("refused values of a region: %s (%d so far)", reason, self.refused[reason])
+            count_refusals(self.refused, reason, count)
         before_reply = set(self._nodes)
         for text in reply.nodes:
             with contextlib.suppress(ValueError):

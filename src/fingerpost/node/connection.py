@@ -110,6 +110,7 @@ class Connection:
             clock=self._clock,
             group_bits=template.group_bits,
             is_usable=lambda record: record.carrier == self._reach.carrier_name,
+            stranger=self._watch.stranger,
         )
         self._post = Post(self._carrier, find=self.peer, unreachable=self._unreachable, sent=self._sent)
         announcing = asyncio.create_task(self._announce(self._carrier, self._finding))

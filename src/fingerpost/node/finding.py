@@ -33,7 +33,8 @@ class Finding:
 
     In a small network each call is one look-up. In a large one the regions that have been divided are remembered for
     ``ANNOUNCE_SECONDS``, so that finding the holders of a group stays one look-up; ``announce`` takes three at most,
-    after the first time. ``is_usable`` says by whose record this node can reach a holder.
+    after the first time. ``is_usable`` says by whose record this node can reach a holder; ``stranger`` is told at each
+    look of everybody who stands there and may not take part.
 
     Every method raises ``NetworkError`` as ``Directory`` says; the directory is closed by whoever opened it.
     """
@@ -50,12 +51,14 @@ class Finding:
         clock: Clock,
         group_bits: int = 0,
         is_usable: Callable[[HolderRecord], bool] = bool,
+        stranger: Callable[[PublicKey], object] = bool,
     ) -> None:
         self._directory = directory
         self._template_id = template_id
         self._public_key = public_key
         self._groups = 1 << group_bits
         self._is_usable = is_usable
+        self._stranger = stranger
         self._network_id = network_id
         self._sign = sign
         self._admits = _with_oneself(admits, public_key)
@@ -167,7 +170,11 @@ class Finding:
 
     async def _read_one(self, region: Region) -> tuple[HolderRecord, ...]:
         async with self._room:
-            return await self._directory.find(region)
+            records = await self._directory.find(region)
+        for record in records:
+            if not self._admits(record.public_key):
+                self._stranger(record.public_key)
+        return records
 
     def _remember(self, region: Region, records: tuple[HolderRecord, ...]) -> None:
         now = self._clock.now()

@@ -20,6 +20,7 @@ from fingerpost.store.base import PacketStore, StoreStats
 from fingerpost.template import Template
 
 PEERS_REMEMBERED_MAX = 4_096  # beyond those the directory knows; one more forgets the one heard longest ago
+HOLDER_NOT_ADMITTED = "holder-not-admitted"  # a good record in the directory, of a node that may not take part
 HOLDER_OMITS = "holder-omits"  # an answer that left out what its holder had signed to keep
 
 _LOG = logging.getLogger("fingerpost.node")
@@ -110,6 +111,7 @@ class Watch:
     acknowledged_packets: int = 0
     refused_frames: dict[str, int] = field(default_factory=dict)
     refused_packets: dict[str, int] = field(default_factory=dict)
+    refused_directory: dict[str, int] = field(default_factory=dict)
     failed_directory: dict[str, int] = field(default_factory=dict)  # calls to the directory, by what they were for
     _contacts: dict[PublicKey, _Contact] = field(default_factory=dict)
     _listed: set[PublicKey] = field(default_factory=set)
@@ -157,6 +159,10 @@ class Watch:
         self.failed_directory[reason] = before + 1
         if before.bit_length() != (before + 1).bit_length():
             _LOG.error("cannot %s in the directory: %s (%d times so far)", what, type(error).__name__, before + 1)
+
+    def stranger(self, peer: PublicKey) -> None:
+        """The directory names a node that may not take part: its record counts for nothing."""
+        self._refuse(self.refused_directory, HOLDER_NOT_ADMITTED, 1, peer)
 
     def note(self, event: Event) -> None:
         """Count what the engine tells, and log what it refused: the 1st, 2nd, 4th, 8th … of each reason."""
@@ -222,7 +228,7 @@ def read_status(
     directory = None if connected is None else connected.directory
     refused = {
         "carrier": {} if carrier is None else dict(carrier.counts.refused),
-        "directory": {**getattr(directory, "refused", {}), **watch.failed_directory},
+        "directory": {**getattr(directory, "refused", {}), **watch.refused_directory, **watch.failed_directory},
         "frame": dict(watch.refused_frames),
         "packet": dict(watch.refused_packets),
     }
