@@ -13,7 +13,9 @@ import msgspec
 import numpy as np
 
 from fingerpost.store.retention import DERIVED_TABLES_PREFIX
+from fingerpost.synthesis._shares import Agreement
 from fingerpost.synthesis._site_kernel import SiteFindings, SiteSettings
+from fingerpost.synthesis.answer import PairSums
 from fingerpost.synthesis.findings import Findings, PanelFindings
 from fingerpost.synthesis.kernel import KernelSettings, Residuals
 
@@ -62,11 +64,21 @@ class _Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sites: dict[str, _Sites]
 
 
+class _PairSums(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sums as decimal digits: they may need more than 64 bits."""
+
+    pairs: str
+    similarity: str
+    same_outcome: str | None
+
+
 class _Kept(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     asker: bytes
     day: int  # 0 where age does not count
     settings: _Settings
     residuals: dict[str, _Array | None]
+    agreement: Agreement | None
+    pair_sums: _PairSums | None
     panel: _Panel | None
     version: int = FINDINGS_VERSION
 
@@ -110,7 +122,25 @@ def _day_of(synthesizer: Synthesizer) -> int:
 def _kept(found: Findings, *, asker: bytes, day: int) -> _Kept:
     arrays = {name: _optional(getattr(found.residuals, name)) for name in RESIDUALS}
     panel = None if found.panel is None else _kept_panel(found.panel)
-    return _Kept(asker=asker, day=day, settings=_settings(found.settings), residuals=arrays, panel=panel)
+    return _Kept(
+        asker=asker,
+        day=day,
+        settings=_settings(found.settings),
+        residuals=arrays,
+        agreement=found.agreement,
+        pair_sums=None if found.pair_sums is None else _kept_sums(found.pair_sums),
+        panel=panel,
+    )
+
+
+def _kept_sums(sums: PairSums) -> _PairSums:
+    same = None if sums.same_outcome is None else str(sums.same_outcome)
+    return _PairSums(str(sums.pairs), str(sums.similarity), same)
+
+
+def _found_sums(kept: _PairSums) -> PairSums:
+    same = None if kept.same_outcome is None else int(kept.same_outcome)
+    return PairSums(pairs=int(kept.pairs), similarity=int(kept.similarity), same_outcome=same)
 
 
 def _kept_panel(found: PanelFindings) -> _Panel:
@@ -133,7 +163,13 @@ def _found(kept: _Kept) -> Findings:
             name: _kernel_settings(each) for name, each in kept.panel.kernels.items()
         } | {name: _site_findings(each) for name, each in kept.panel.sites.items()}
         panel = PanelFindings(trial=kept.panel.trial, alone_speaks=kept.panel.alone_speaks, known=known)
-    return Findings(settings=_kernel_settings(kept.settings), residuals=Residuals(**arrays), panel=panel)
+    return Findings(
+        settings=_kernel_settings(kept.settings),
+        residuals=Residuals(**arrays),
+        agreement=kept.agreement,
+        pair_sums=None if kept.pair_sums is None else _found_sums(kept.pair_sums),
+        panel=panel,
+    )
 
 
 def _settings(found: KernelSettings) -> _Settings:

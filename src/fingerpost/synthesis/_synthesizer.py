@@ -146,7 +146,13 @@ class Synthesizer:
         fitted = self.uncertainty.fitted
         knows = self._panel is not None and self._panel[0] == asker and self._is_shipped
         panel = self._panel[1].findings() if self._panel is not None and knows else None
-        return Findings(settings=fitted.settings, residuals=fitted.residuals, panel=panel)
+        return Findings(
+            settings=fitted.settings,
+            residuals=fitted.residuals,
+            agreement=self.__dict__.get("agreement"),
+            pair_sums=self.__dict__.get("pair_sums"),
+            panel=panel,
+        )
 
     @property
     def _is_shipped(self) -> bool:
@@ -217,11 +223,14 @@ class Synthesizer:
     @cached_property
     def agreement(self) -> Agreement:
         """How the nodes with the most records agree with each other."""
-        return agreement_of(self.evidence, self.template)
+        known = None if self._found is None else self._found[1].agreement
+        return known or agreement_of(self.evidence, self.template)
 
     @cached_property
     def pair_sums(self) -> PairSums:
         """Sums over all pairs of records of the pool."""
+        if self._found is not None and self._found[1].pair_sums is not None:
+            return self._found[1].pair_sums
         records, bits = self.records, self.evidence.bits
         count = records * (records - 1) // 2
         if self.evidence.kind == "number":

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fingerpost.synthesis._shares import Agreement
     from fingerpost.synthesis._site_kernel import SiteFindings
+    from fingerpost.synthesis.answer import PairSums
     from fingerpost.synthesis.kernel import KernelSettings, Residuals
 
 
@@ -30,8 +32,10 @@ class PanelFindings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Findings:
-    """The pooled kernel's settings and left-out packets, and what calculators found, if they were asked."""
+    """The pooled kernel's settings and left-out packets, sums over the pool, and what calculators found, if asked."""
 
     settings: KernelSettings
     residuals: Residuals
+    agreement: Agreement | None
+    pair_sums: PairSums | None
     panel: PanelFindings | None
