@@ -37,9 +37,8 @@ def without(
     """Return (k, C) what a model would expect in the situations ``rows`` without these packets, and where it may."""
     x, y = coding.features(evidence, rows).astype(np.float64), coding.shares(evidence, rows)
     coefficients = model.coefficients.astype(np.float64)
-    within = x @ model.inverse.astype(np.float64)
     if len(rows) <= BLOCK_FEATURES * x.shape[1]:
-        hat = within @ x.T
+        hat = x @ model.inverse.astype(np.float64) @ x.T
         left = np.linalg.solve(
             np.eye(len(rows)) - hat + LEFT_MIN * np.eye(len(rows)), np.hstack([hat, _off(model, x, y)])
         )

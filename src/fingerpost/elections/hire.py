@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerpost.elections import agreement, dismissal, evalues
-from fingerpost.elections._view import View
+from fingerpost.elections._view import PacketIds, View
 from fingerpost.elections.claims import Coding
 from fingerpost.elections.hiring import ALPHA, Hiring, Verdict
 from fingerpost.elections.repeats import repeated
@@ -95,8 +95,7 @@ class Elector:
         self._null: Null | None = None
         self._coding = Coding(levels=0, cuts=None, actions=0)
         self._nodes: dict[bytes, _Node] = {}
-        self._read: set[bytes] = set()
-        self._repeats: set[bytes] = set()
+        self._read = self._repeats = PacketIds(np.zeros((0, 32), np.uint8))
         self._groups = 0
         self._rounds = 0
         self._unproven: tuple[int, bool] = (0, False)  # packets, when asked, and whether these nodes help
@@ -121,7 +120,7 @@ class Elector:
             self._hold_rounds(view)
             while self._dismiss_wrong(view):
                 self._hold_rounds(view)
-        self._read.update(view.packet_ids)
+        self._read = self._read.with_(evidence.packet_ids[view.peer_rows[new]])
         return self._hiring(view)
 
     def weights(self, evidence: Evidence, node: bytes) -> Weights | None:
@@ -167,7 +166,8 @@ class Elector:
         places = np.flatnonzero(np.isin(view.peer_nodes, view.peer_nodes[new]))
         places = places[np.lexsort((fresh[places], view.peer_nodes[places]))]
         told = repeated(view.evidence, view.peer_rows[places], view.peer_nodes[places])
-        self._repeats.update(view.packet_ids[row] for row in view.peer_rows[places[told & fresh[places]]].tolist())
+        again = view.peer_rows[places[told & fresh[places]]]
+        self._repeats = self._repeats.with_(view.evidence.packet_ids[again])
 
     def _look(
         self, view: View, expectation: Expectation, rows: NDArray[np.int64]

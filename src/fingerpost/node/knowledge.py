@@ -18,6 +18,7 @@ from fingerpost.errors import StoreFullError
 from fingerpost.fingerprint import Fingerprinter
 from fingerpost.ids import NodeId
 from fingerpost.node.kept_evidence import keep_evidence, kept_evidence
+from fingerpost.node.kept_findings import keep_findings, recall_findings
 from fingerpost.node.opened import OpenedPackets
 from fingerpost.packet import PACKET_DTYPE, packet_ids, sealed_rows
 from fingerpost.privacy.seal import KeyRing, Opened, Seals
@@ -134,12 +135,14 @@ class Knowledge:
         return self._evidence[1]
 
     def keep(self) -> None:
-        """Keep the evidence of many packets, if it is still current, for the next process that starts on the store."""
+        """Keep the evidence of many packets, if it is still current, and what was found in it, for the next process."""
         if self._evidence is None or not self._keeps_evidence or len(self._evidence[1]) < KEPT_PACKETS_MIN:
             return
         if self._evidence[0][0] == self._store.generation:
             with suppress(StoreFullError):  # then the next process reads the packets
                 keep_evidence(self._store, self._template.template_id, self._evidence[1])
+                asked = [panel.synthesizer for of, panel in self._panels.values() if of is self._evidence[1]]
+                keep_findings(self._store, self._template.template_id, asked, asker=self._asker)
 
     @property
     def _keeps_evidence(self) -> bool:
@@ -235,6 +238,8 @@ class Knowledge:
                 self._panels.clear()
             elected = evidence.subset(hiring.rows(evidence))
             synthesizer = self._synthesizer(elected, conditions=conditions, day=day)
+            if self._keeps_evidence and len(evidence) >= KEPT_PACKETS_MIN:
+                recall_findings(self._store, self._template.template_id, synthesizer, asker=self._asker)
             known = evidence, Panel(synthesizer=synthesizer, election=election_of(hiring))
             self._panels[key] = known
         return known[1]

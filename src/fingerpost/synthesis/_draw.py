@@ -20,7 +20,14 @@ def drawn_rows(evidence: Evidence, weights: NDArray[np.float64], count: int) -> 
     """
     if len(evidence) <= count:
         return np.arange(len(evidence))
-    return np.sort(np.argsort(content_ranks(evidence, weights), kind="stable")[:count])
+    return np.sort(least(content_ranks(evidence, weights), count))
+
+
+def least(ranks: NDArray[np.uint64], count: int) -> NDArray[np.intp]:
+    """Return the places of the ``count`` least of more ``ranks`` (n,), of equal ones the first; nothing else sorted."""
+    last = np.partition(ranks, count - 1)[count - 1]
+    candidates = np.flatnonzero(ranks <= last)
+    return candidates[np.argsort(ranks[candidates], kind="stable")[:count]]
 
 
 def content_ranks(evidence: Evidence, weights: NDArray[np.float64]) -> NDArray[np.uint64]:

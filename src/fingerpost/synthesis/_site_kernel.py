@@ -57,6 +57,17 @@ class SiteSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SiteFindings:
+    """What a fit found beside the solution of its system: see ``SiteKernel``."""
+
+    settings: SiteSettings
+    rows: NDArray[np.int64]
+    judged: NDArray[np.int64]
+    temperature: float
+    unit_variance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SiteKernel:
     """The solved system. ``rows`` (s,) are the packets of it; ``judged`` (j,) the places of judged packets in them."""
 
@@ -71,6 +82,17 @@ class SiteKernel:
     residuals: NDArray[np.float64]  # (s, c) of packets left out
     mean: NDArray[np.float64]  # (c,)
     dual: NDArray[np.float64]  # (s, c), the coefficients of the kernels in a forecast
+
+    @property
+    def found(self) -> SiteFindings:
+        """What another process need not seek."""
+        return SiteFindings(
+            settings=self.settings,
+            rows=self.rows,
+            judged=self.judged,
+            temperature=self.temperature,
+            unit_variance=self.unit_variance,
+        )
 
     def forecast(self, questions: Questions) -> Forecast:
         """Return what is expected; where the asker has seen nothing alike it is asked for as by a stranger."""
@@ -100,11 +122,16 @@ class SiteKernel:
         return Forecast(values=scores, deviations=deviations, awake=awake)
 
 
-def fit_sites(pool: Pool, base: Base) -> SiteKernel:
+def fit_sites(pool: Pool, base: Base, *, known: object = None) -> SiteKernel:
     """Fit the kernel to a pool, of which a sample is solved where there is more than fits.
 
-    An asker that is not special is answered as everybody is: by the same packets, as sure as these are.
+    An asker that is not special is answered as everybody is: by the same packets, as sure as these are. What was
+    ``known`` about the very same pool is not sought again.
     """
+    if isinstance(known, SiteFindings):
+        gram = _with_sites(_gram(pool, base, known.rows), _same(pool, known.rows), known.settings)
+        solution = Solution.of(gram, known.settings.ridge / pool.weights[known.rows])
+        return _solved(pool, base, known, solution, _left_out(pool, known.rows, solution))
     usual = _search_ridge(pool, base, pool.fitted.settings.ridge if base == "near" else RIDGE_LINEAR)
     settings = _search_special(pool, base, usual) if pool.own_judges else usual
     rows = _sample(pool, SOLVED_MAX, own_share=OWN_SHARE_MAX if settings.is_special else 0.0)
@@ -121,15 +148,23 @@ def fit_sites(pool: Pool, base: Base) -> SiteKernel:
         temperature = _search.fit_temperature((targets - residuals)[told], targets[told], worth)[0]
     else:
         unit = _unit_variance(solution, residuals[told, 0], worth, told)
+    found = SiteFindings(settings=settings, rows=rows, judged=judged, temperature=temperature, unit_variance=unit)
+    return _solved(pool, base, found, solution, residuals)
+
+
+def _solved(
+    pool: Pool, base: Base, found: SiteFindings, solution: Solution, residuals: NDArray[np.float64]
+) -> SiteKernel:
+    targets = pool.targets[found.rows]
     return SiteKernel(
         pool=pool,
         base=base,
-        rows=rows,
-        judged=judged,
-        settings=settings,
+        rows=found.rows,
+        judged=found.judged,
+        settings=found.settings,
         solution=solution,
-        temperature=temperature,
-        unit_variance=unit,
+        temperature=found.temperature,
+        unit_variance=found.unit_variance,
         residuals=residuals,
         mean=solution.mean(targets),
         dual=solution.dual(targets),

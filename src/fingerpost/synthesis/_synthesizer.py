@@ -19,6 +19,7 @@ from fingerpost.synthesis.actions import ActionPool, action_pools, compare_actio
 from fingerpost.synthesis.answer import Answer, Notice, PairSums, Query
 from fingerpost.synthesis.calculators import Questions, own_pool
 from fingerpost.synthesis.distances import Scan, nearest_rows
+from fingerpost.synthesis.findings import Findings
 from fingerpost.synthesis.intervals import Uncertainty, uncertainty
 from fingerpost.synthesis.kernel import KernelOptions, fit, packet_weights
 from fingerpost.synthesis.panel import Panel, pool_range
@@ -73,6 +74,7 @@ class Synthesizer:
         self.calculators = tuple(shipped_calculators() if calculators is None else calculators)
         self.neighbours_of = neighbours_of
         self._panel: tuple[bytes, Panel] | None = None
+        self._found: tuple[bytes, Findings] | None = None
         self.evidence = evidence.subset(self._usable(evidence))
 
     def ask(self, query: Query, *, weighing: Weighing | None = None) -> Answer:
@@ -114,6 +116,9 @@ class Synthesizer:
         """Return the calculators, fitted for the node with this id; the last one is kept."""
         if self._panel is None or self._panel[0] != asker:
             low, high = pool_range(self.template)
+            found = None
+            if self._found is not None and self._found[0] == asker and self._is_shipped:
+                found = self._found[1].panel
             pool = own_pool(
                 self.evidence,
                 self.uncertainty.fitted,
@@ -122,9 +127,36 @@ class Synthesizer:
                 options=self.options,
                 low=low,
                 high=high,
+                known=None if found is None else found.known,
             )
-            self._panel = asker, Panel(pool, self.template, self.calculators)
+            self._panel = asker, Panel(pool, self.template, self.calculators, found=found)
         return self._panel[1]
+
+    def recall(self, found: Findings, *, asker: bytes) -> None:
+        """Take what ``findings`` returned for this asker about the very same packets, before anything is asked."""
+        self._found = asker, found
+
+    def findings(self, asker: bytes) -> Findings | None:
+        """Return what another process with the same packets need not seek; None where nothing was asked yet.
+
+        What calculators found is part of it where all are of this package: what others find may change with them.
+        """
+        if "uncertainty" not in self.__dict__ or self.settings is not None:
+            return None
+        fitted = self.uncertainty.fitted
+        knows = self._panel is not None and self._panel[0] == asker and self._is_shipped
+        panel = self._panel[1].findings() if self._panel is not None and knows else None
+        return Findings(
+            settings=fitted.settings,
+            residuals=fitted.residuals,
+            agreement=self.__dict__.get("agreement"),
+            pair_sums=self.__dict__.get("pair_sums"),
+            panel=panel,
+        )
+
+    @property
+    def _is_shipped(self) -> bool:
+        return self.calculators == tuple(shipped_calculators())
 
     def _questions(self, queries: Sequence[Query]) -> Questions:
         features = self._features(queries)
@@ -171,12 +203,14 @@ class Synthesizer:
     def uncertainty(self) -> Uncertainty:
         """The fitted calculator and what it knows about its own errors."""
         values = None if self.evidence.sketches is None else sketch_values(self.evidence.sketches)
+        found = self._found[1] if self._found is not None and self.settings is None else None
         fitted = fit(
             self.evidence,
             day=self.day,
             options=self.options,
             sketches=values,
-            settings=self.settings,
+            settings=self.settings if found is None else found.settings,
+            residuals=None if found is None else found.residuals,
             neighbours_of=self.neighbours_of,
         )
         return uncertainty(fitted)
@@ -189,11 +223,14 @@ class Synthesizer:
     @cached_property
     def agreement(self) -> Agreement:
         """How the nodes with the most records agree with each other."""
-        return agreement_of(self.evidence, self.template)
+        known = None if self._found is None else self._found[1].agreement
+        return known or agreement_of(self.evidence, self.template)
 
     @cached_property
     def pair_sums(self) -> PairSums:
         """Sums over all pairs of records of the pool."""
+        if self._found is not None and self._found[1].pair_sums is not None:
+            return self._found[1].pair_sums
         records, bits = self.records, self.evidence.bits
         count = records * (records - 1) // 2
         if self.evidence.kind == "number":

@@ -16,7 +16,7 @@ without arguments that returns one.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,14 +24,18 @@ import numpy as np
 
 from fingerpost.errors import UsageError
 from fingerpost.synthesis import outcomes
+from fingerpost.synthesis._draw import least
 from fingerpost.synthesis.intervals import CORRELATION_USUAL
 from fingerpost.synthesis.kernel import feature_distances, left_out_near, packet_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from fingerpost.synthesis._site_kernel import SiteFindings
     from fingerpost.synthesis.evidence import Evidence
-    from fingerpost.synthesis.kernel import FittedKernel, KernelOptions
+    from fingerpost.synthesis.kernel import FittedKernel, KernelOptions, KernelSettings
 
 CALCULATORS_GROUP = "fingerpost.calculators"
 ALONE = "alone"  # the calculator that asks nobody
@@ -80,7 +84,8 @@ class Pool:
 
     ``own`` (n,) marks the asker's packets. Numbers lie between ``low`` and ``high``. ``judged`` (j,) are rows that
     calculators are compared on by being left out: the asker's own and some of others, or where there are too few own
-    ones a sample of all, of which each then is left out with all packets of its node.
+    ones a sample of all, of which each then is left out with all packets of its node. ``known`` are settings that
+    calculators, by name, found on the very same pool before.
     """
 
     evidence: Evidence
@@ -90,6 +95,7 @@ class Pool:
     low: float
     high: float
     fitted: FittedKernel
+    known: Mapping[str, KernelSettings | SiteFindings] = field(default_factory=dict)
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
@@ -216,7 +222,9 @@ class Pool:
         """Return ``count`` of some rows, or all, as content alone picks them."""
         if len(rows) <= count:
             return rows
-        return np.sort(rows[np.argsort(self.fitted.content[rows], kind="stable")[:count]])
+        if count <= 0:
+            return rows[:0]
+        return np.sort(rows[least(self.fitted.content_of(rows), count)])
 
     @cached_property
     def targets(self) -> NDArray[np.float64]:
@@ -361,6 +369,7 @@ def own_pool(
     options: KernelOptions,
     low: float = 0.0,
     high: float = 1.0,
+    known: Mapping[str, KernelSettings | SiteFindings] | None = None,
 ) -> Pool:
     """Return evidence as a pool for the node with the id ``asker`` (32 bytes; empty for somebody without packets)."""
     mine = np.zeros(len(evidence.node_ids), bool)
@@ -369,4 +378,6 @@ def own_pool(
     if len(fitted.weights) != len(packet_weights(evidence, day=day, options=options)):
         raise UsageError("calculator-pool", "the kernel was fitted to other packets than these")
     own = mine[evidence.node_index]
-    return Pool(evidence=evidence, own=own, day=day, options=options, low=low, high=high, fitted=fitted)
+    return Pool(
+        evidence=evidence, own=own, day=day, options=options, low=low, high=high, fitted=fitted, known=known or {}
+    )

@@ -197,6 +197,12 @@ class FittedKernel:
         """What packets are drawn by (n,): see ``content_ranks``."""
         return content_ranks(self.evidence, self.weights)
 
+    def content_of(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Return the same of some rows, ascending: of few of many no more than these are looked at."""
+        if "content" in self.__dict__ or OTHERS_GROWTH * len(rows) > len(self.evidence):
+            return self.content[rows]
+        return content_ranks(self.evidence.subset(rows), self.weights[rows])
+
     def cross(self, queries: NDArray[np.uint8] | NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the kernels (q, n) between queries (q, width) and all packets in ``order``."""
         return kernel(self._distances(queries, self.features[self.order]), self.settings.length)
@@ -257,12 +263,14 @@ def fit(
     options: KernelOptions | None = None,
     sketches: NDArray[np.float64] | None = None,
     settings: KernelSettings | None = None,
+    residuals: Residuals | None = None,
     neighbours_of: NeighboursOf = Scan,
 ) -> FittedKernel:
     """Fit kernel ridge to ``evidence`` as of ``day`` (for ages); ``sketches`` (n, 64) are its sketch coordinates.
 
-    Given ``settings``, found on other packets of the same template, are used as they are. ``neighbours_of`` makes what
-    finds neighbours among more packets than are solved together; whichever it is, it finds the same.
+    Given ``settings``, found on other packets of the same template, are used as they are; so are ``residuals``, found
+    on these very packets with these settings. ``neighbours_of`` makes what finds neighbours among more packets than are
+    solved together; whichever it is, it finds the same.
 
     :raises UsageError: when no packet has any weight, or the settings belong to another kind of distance.
     """
@@ -285,13 +293,15 @@ def fit(
         settings=used,
         weights=weights,
         targets=targets,
-        residuals=_no_residuals(targets.shape[1]),
+        residuals=residuals or _no_residuals(targets.shape[1]),
         features=features,
         order=order,
         solution=solution,
         neighbours=_neighbours(evidence, family, solution, neighbours_of),
         neighbours_of=neighbours_of,
     )
+    if settings is not None and residuals is not None:
+        return fitted
     fitted = replace(fitted, residuals=_residuals_whole(fitted) if solution else _residuals_near(fitted))
     return fitted if settings else replace(fitted, settings=replace(used, temperature=_temperature(fitted)))
 

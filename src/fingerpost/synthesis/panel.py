@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fingerpost.errors import UsageError
+from fingerpost.synthesis._site_kernel import SiteFindings
 from fingerpost.synthesis.answer import Calculation, CalculatorShare, LevelEstimate, NumberEstimate
 from fingerpost.synthesis.calculators import ALONE, check_forecast, losses
+from fingerpost.synthesis.findings import PanelFindings
 from fingerpost.synthesis.intervals import NORMAL_95
+from fingerpost.synthesis.kernel import KernelSettings
 from fingerpost.template import CategoryOutcomeField
 
 if TYPE_CHECKING:
@@ -54,8 +57,11 @@ class Weighing:
 class Panel:
     """Calculators fitted to one pool; each is fitted when it is first needed."""
 
-    def __init__(self, pool: Pool, template: Template, calculators: Sequence[Calculator]) -> None:
+    def __init__(
+        self, pool: Pool, template: Template, calculators: Sequence[Calculator], *, found: PanelFindings | None = None
+    ) -> None:
         self._pool = pool
+        self._found = found
         self._template = template
         self._calculators = tuple(calculators)
 
@@ -74,6 +80,15 @@ class Panel:
         """Whether those packets are the asker's own."""
         return self._pool.own_judges
 
+    def findings(self) -> PanelFindings:
+        """Return what was found so far, which another process need not seek."""
+        known = {name: getattr(each, "found", None) for name, each in self.__dict__.get("_fitted", {}).items()}
+        return PanelFindings(
+            trial=self.__dict__.get("trial"),
+            alone_speaks=self.__dict__.get("alone_speaks"),
+            known={name: found for name, found in known.items() if isinstance(found, KernelSettings | SiteFindings)},
+        )
+
     @cached_property
     def trial(self) -> dict[str, float]:
         """The losses in nats of each calculator that has something to go on, packets being left out, summed by worth.
@@ -82,6 +97,8 @@ class Panel:
         the best of several on few packets looks better than it is; and only as far as it does whichever way records
         are counted. Where one sleeps it is held to the pooled kernel.
         """
+        if self._found is not None and self._found.trial is not None:
+            return dict(self._found.trial)
         if self._left_out.get(POOLED) is None:
             worth = self._pool.judged_worths[0]
             return {
@@ -100,6 +117,8 @@ class Panel:
         The asker's records have to be many and of every usual outcome, and may not foresee packets that are left out
         clearly worse than everybody's do: by more than one standard error.
         """
+        if self._found is not None and self._found.alone_speaks is not None:
+            return self._found.alone_speaks
         return self._pool.stands_alone and all(total <= error for total, error in self._apart.get(ALONE, ()))
 
     @cached_property

@@ -12,7 +12,7 @@ from fingerpost.fingerprint import sketch_values
 from fingerpost.synthesis import _search
 from fingerpost.synthesis._site_kernel import fit_sites
 from fingerpost.synthesis.calculators import ALONE, Forecast, Questions
-from fingerpost.synthesis.kernel import fit, left_out_near
+from fingerpost.synthesis.kernel import KernelSettings, fit, left_out_near
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +49,9 @@ class OwnKernel:
         evidence = pool.evidence.subset(rows)
         sketches = pool.fitted.settings.family == "sketch"
         values = sketch_values(evidence.sketches) if sketches and evidence.sketches is not None else None
-        fitted = fit(evidence, day=pool.day, options=pool.options, sketches=values)
+        known = pool.known.get(self.name)
+        settings = known if isinstance(known, KernelSettings) else None
+        fitted = fit(evidence, day=pool.day, options=pool.options, sketches=values, settings=settings)
         return _Kernel(pool=pool, fitted=fitted, is_own=True)
 
 
@@ -61,7 +63,9 @@ class NodeAwareKernel:
 
     def fit(self, pool: Pool) -> SiteKernel | None:
         """Fit; None where the asker has too few packets, or nobody else has any."""
-        return fit_sites(pool, "near") if pool.own_judges and not pool.own.all() else None
+        if not pool.own_judges or pool.own.all():
+            return None
+        return fit_sites(pool, "near", known=pool.known.get(self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class LinearKernel:
 
     def fit(self, pool: Pool) -> SiteKernel:
         """Fit to a pool."""
-        return fit_sites(pool, self.base)
+        return fit_sites(pool, self.base, known=pool.known.get(self.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,11 @@ class _Kernel:
     pool: Pool
     fitted: FittedKernel
     is_own: bool
+
+    @property
+    def found(self) -> KernelSettings | None:
+        """What another process need not seek."""
+        return self.fitted.settings if self.is_own else None
 
     def forecast(self, questions: Questions) -> Forecast:
         """Return what is expected; an asker's own packets alone speak only about situations of their own kind."""
