@@ -82,6 +82,7 @@ FEDERATED_SOURCES = (
 COUNTS_SOURCES = (
     "src/fingerpost/elections/counting.py",
     "src/fingerpost/elections/threshold.py",
+    "src/fingerpost/synthesis/_counts_answers.py",
     "src/fingerpost/synthesis/counts.py",
     "bench/_robustness_counts.py",
 )

@@ -24,8 +24,9 @@ of counts reaches is read as "that or more" by both models.
 
 A node that is not hired is *refused* when luck (the asker's shares over all cells) makes its counts as much likelier
 than what the asker expects as they would have to be the other way round, and likelier than half of it; else it is
-*tried* when they are three times likelier than by luck, or while nobody is hired: few counts prove nobody, and noise
-hides most of what they say.
+*tried* when they are three times likelier than by luck, whether somebody is hired or not: noise hides most of what few
+counts say, and a table that nothing speaks against may still be a liar's. An asker whose own table is too small to
+answer from has nothing to measure by. It vets nobody, uses everybody and says so; its own table decides that alone.
 """
 
 from __future__ import annotations
@@ -118,7 +119,7 @@ class CountsElector:
     def _hiring(self, evidence: NoisyEvidence, day: int) -> Hiring:
         names = [one.tobytes() for one in evidence.node_ids]
         packets = np.bincount(evidence.node_index, minlength=len(names)).tolist()
-        if not isinstance(evidence, CountsEvidence) or self._asker not in names or len(names) == 1:
+        if not isinstance(evidence, CountsEvidence) or not self._can_measure(evidence, names, day):
             verdicts = tuple(
                 _verdict(name, "own" if name == self._asker else "unknown", packets=count)
                 for name, count in zip(names, packets, strict=True)
@@ -142,6 +143,13 @@ class CountsElector:
         unvetted = any(verdict.finding == "tried" for verdict in verdicts)
         return Hiring(rule="counts", anchored=True, alpha=self._alpha, unvetted=unvetted, verdicts=verdicts)
 
+    def _can_measure(self, evidence: CountsEvidence, names: list[bytes], day: int) -> bool:
+        """Return whether there are others, and the asker's own table could be answered from; only that one is read."""
+        if self._asker not in names or len(names) == 1:
+            return False
+        own = evidence.subset(evidence.node_index == names.index(self._asker))
+        return not CountsSynthesizer(own, self._template, day=day).has_too_few
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
@@ -157,12 +165,12 @@ class _Found:
     rounds: dict[int, int]
 
     def finding(self, node: int, *, needed: float) -> Finding:
-        """Return what was found about a node; while nobody is hired, all that nothing speaks against are tried."""
+        """Return what was found about a node."""
         if node in self.rounds:
             return "hired"
         if self.doubted[node] <= -needed:
             return "refused"
-        return "tried" if self.latest[node] >= TRIED_FROM or not self.rounds else "unknown"
+        return "tried" if self.latest[node] >= TRIED_FROM else "unknown"
 
 
 def _elect(evidence: CountsEvidence, template: Template, *, me: int, day: int, alpha: float) -> _Found:
