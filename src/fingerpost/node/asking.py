@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from fingerpost.elections import explain
 from fingerpost.elections.audit import rank_doubts
 from fingerpost.elections.hiring import Hiring, election_of
 from fingerpost.errors import NetworkError, RecordError, UsageError
@@ -151,6 +152,16 @@ def audit(engine: Engine, template: Template, *, count: int, learning: Learning,
     return [answers[doubt.place] for doubt in rank_doubts(answers, count=count)]
 
 
+def explained(engine: Engine, template: Template, *, asker: bytes, node: bytes, now: float) -> dict[str, Any]:
+    """Return why a node was hired or refused, as plain values."""
+    return explain.explain(_all(engine, template, now=now), template, asker=asker, node=node, day=day_of(now))
+
+
+def graph(engine: Engine, template: Template, *, asker: bytes, now: float) -> dict[str, Any]:
+    """Return who agrees with whom, as plain values."""
+    return explain.graph(_all(engine, template, now=now), template, asker=asker, day=day_of(now))
+
+
 def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, object]]:
     """Return the rows of a table, columns by name, as situations."""
     plain = {name: column.to_pylist() if hasattr(column, "to_pylist") else column for name, column in columns.items()}
@@ -259,6 +270,13 @@ def _answers(panel: Panel, queries: Sequence[Query], learning: Learning) -> list
     for answer in answers:
         learning.asked(answer)
     return answers
+
+
+def _all(engine: Engine, template: Template, *, now: float) -> Evidence | CountsEvidence | ReportsEvidence:
+    """Return all live packets as what answers rest on."""
+    if counts_answer(template):
+        return read_evidence(engine.packets(template.template_id, now=now), template)
+    return engine.evidence(template.template_id, now=now)
 
 
 def _counts(
