@@ -200,10 +200,10 @@ def gathering_of(mode: Mode, fetched: Fetched | None) -> Gathering:
 
 def receipt(engine: Engine, template: Template, answer: Answer, *, learning: Learning, now: float) -> Receipt:
     """Return the evidence of an answer. Raises ``ReceiptError`` when the packets or the trust in them have changed."""
-    packets = engine.packets_behind(template.template_id, answer.evidence_digest, now=now)
     if counts_answer(template):
-        chosen, _ = _elected_counts(engine, template, packets, now=now)
-        packets = packets[np.isin(_names(packet_ids(packets)), _names(chosen.packet_ids))]
+        packets = _counts_behind(engine, template, answer, now=now)
+    else:
+        packets = engine.packets_behind(template.template_id, answer.evidence_digest, now=now)
     readable = engine.knowledge(template.template_id).readable(packets)
     return make_receipt(
         answer,
@@ -307,6 +307,19 @@ def _elected_counts(
         raise AssertionError("noisy counts answer for this template")
     hiring = engine.knowledge(template.template_id).counts_elector.read(evidence, day=day_of(now))
     return evidence.subset(hiring.rows(evidence)), hiring
+
+
+def _counts_behind(engine: Engine, template: Template, answer: Answer, *, now: float) -> npt.NDArray[np.void]:
+    """Return the packets elected for an answer: of all that are kept here, or of those that holders sent as well."""
+    kept = engine.packets(template.template_id, now=now)
+    known = engine.known_packets(template.template_id, range(1 << template.cell_bits))
+    found = []
+    for packets in (kept, known):
+        chosen, _ = _elected_counts(engine, template, packets, now=now)
+        found.append(packets[np.isin(_names(packet_ids(packets)), _names(chosen.packet_ids))])
+        if synthesizer_of(chosen, template, day=day_of(now)).evidence_digest == answer.evidence_digest:
+            return found[-1]
+    return found[0]
 
 
 def _cells_near(cell: int, template: Template, count: int) -> Cells:
