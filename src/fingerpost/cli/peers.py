@@ -15,7 +15,7 @@ from fingerpost.cli.store import require_store
 from fingerpost.errors import DaemonError, StoreError, TemplateError, UsageError
 
 _HEAD = {
-    "rule": "what decided: dependence or truth (outcomes of this node), or agreement",
+    "rule": "what decided: dependence, truth or counts (outcomes of this node), or agreement",
     "anchored": "whether outcomes of this node decided",
     "alpha": "bound of the false discovery rate of an anchored rule",
     "hired": "other nodes that were hired",
@@ -27,6 +27,7 @@ _HEAD = {
 _RULES = {
     "dependence": "do its claims depend on the situation?",
     "truth": "are more than half of its claims right?",
+    "counts": "are its counts more like those of this node, cell by cell, than luck?",
     "agreement": "does it agree with the others? (this node has too few outcomes of its own)",
 }
 NODES_SHOWN_MAX = 20

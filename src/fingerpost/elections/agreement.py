@@ -19,6 +19,7 @@ from fingerpost.synthesis import pairs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fingerpost.synthesis import CountsEvidence
     from fingerpost.synthesis.evidence import Evidence
 
 NODES_MIN = 3  # of two that contradict each other nobody can say who is right
@@ -35,6 +36,25 @@ def contrasts(evidence: Evidence) -> NDArray[np.float64]:
     if low == high:
         return np.full((len(evidence.node_ids),) * 2, np.nan)
     return pairs.number_agreement(evidence, low=low, high=high).contrast
+
+
+def contrasts_of_counts(evidence: CountsEvidence, *, cells: int) -> NDArray[np.float64]:
+    """Return (V, V) the cosine between what two nodes' counts say of each cell beyond their own usual shares.
+
+    Noise is independent between nodes, so it moves no contrast to either side; it makes all of them smaller. A table
+    beside itself would only show its noise: NaN, as where a node counted nothing.
+    """
+    count = len(evidence.node_ids)
+    tables = np.zeros((count, cells, evidence.counts.shape[1]))
+    np.add.at(tables, (evidence.node_index, evidence.cells), evidence.counts)
+    usual = np.maximum(tables.sum(axis=1), 0)
+    usual /= np.maximum(usual.sum(axis=1, keepdims=True), 1)
+    beyond = (tables - tables.sum(axis=2, keepdims=True) * usual[:, None]).reshape(count, -1)
+    length = np.linalg.norm(beyond, axis=1)
+    with np.errstate(invalid="ignore"):
+        matrix: NDArray[np.float64] = beyond @ beyond.T / np.outer(length, length)
+    np.fill_diagonal(matrix, np.nan)
+    return matrix
 
 
 def camp_scores(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

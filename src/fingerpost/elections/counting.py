@@ -24,8 +24,9 @@ of counts reaches is read as "that or more" by both models.
 
 A node that is not hired is *refused* when luck (the asker's shares over all cells) makes its counts as much likelier
 than what the asker expects as they would have to be the other way round, and likelier than half of it; else it is
-*tried* when they are three times likelier than by luck, or while nobody is hired: few counts prove nobody, and noise
-hides most of what they say.
+*tried* when they are three times likelier than by luck, whether somebody is hired or not: noise hides most of what few
+counts say, and a table that nothing speaks against may still be a liar's. An asker whose own table is too small to
+answer from has nothing to measure by. It vets nobody, uses everybody and says so; its own table decides that alone.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ from fingerpost.limits import DP_RELEASE_EPSILON
 from fingerpost.synthesis import CountsEvidence, CountsSynthesizer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from fingerpost.elections.hiring import Finding
@@ -96,6 +99,20 @@ class _Told:
     noises: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CountsWeights:
+    """What a node's table says for and against it, cell by cell: ``logs`` (cells,), above zero for it.
+
+    ``counts`` (cells, levels) is what it counted, ``expected`` which shares the asker and those hired, the node left
+    out, make expected, ``usual`` (levels,) their shares over all cells.
+    """
+
+    logs: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    expected: NDArray[np.float64]
+    usual: NDArray[np.float64]
+
+
 class CountsElector:
     """Decides whose counts ``asker`` uses; what was found last is remembered until packets come or go."""
 
@@ -115,10 +132,28 @@ class CountsElector:
             self._last = packets, day, self._hiring(evidence, day)
         return self._last[2]
 
+    def weights(self, evidence: NoisyEvidence, node: bytes, *, day: int) -> CountsWeights | None:
+        """Return what the counts of one node say for and against it; None where they can't be compared."""
+        hiring = self.read(evidence, day=day)
+        if not hiring.anchored or not isinstance(evidence, CountsEvidence) or node == self._asker:
+            return None
+        names = [one.tobytes() for one in evidence.node_ids]
+        others = {verdict.node_id for verdict in hiring.verdicts if verdict.finding in ("own", "hired")} - {node}
+        if node not in names:
+            return None
+        used = np.isin(evidence.node_index, [names.index(name) for name in others])
+        shares, luck = _shares(evidence, used, self._template, me=names.index(self._asker), day=day)
+        told = _told(evidence, names.index(node), self._template)
+        tables = _tables([told])
+        by_situation, by_luck = (_by_cell(told, tables, each) for each in (shares, luck))
+        scale = int(np.logaddexp(by_situation.sum(axis=1), by_luck.sum(axis=1)).argmax())
+        logs = by_situation[scale] - by_luck[scale]
+        return CountsWeights(logs=logs, counts=told.counts, expected=shares, usual=luck[0])
+
     def _hiring(self, evidence: NoisyEvidence, day: int) -> Hiring:
         names = [one.tobytes() for one in evidence.node_ids]
         packets = np.bincount(evidence.node_index, minlength=len(names)).tolist()
-        if not isinstance(evidence, CountsEvidence) or self._asker not in names or len(names) == 1:
+        if not isinstance(evidence, CountsEvidence) or not self._can_measure(evidence, names, day):
             verdicts = tuple(
                 _verdict(name, "own" if name == self._asker else "unknown", packets=count)
                 for name, count in zip(names, packets, strict=True)
@@ -142,6 +177,13 @@ class CountsElector:
         unvetted = any(verdict.finding == "tried" for verdict in verdicts)
         return Hiring(rule="counts", anchored=True, alpha=self._alpha, unvetted=unvetted, verdicts=verdicts)
 
+    def _can_measure(self, evidence: CountsEvidence, names: list[bytes], day: int) -> bool:
+        """Return whether there are others, and the asker's own table could be answered from; only that one is read."""
+        if self._asker not in names or len(names) == 1:
+            return False
+        own = evidence.subset(evidence.node_index == names.index(self._asker))
+        return not CountsSynthesizer(own, self._template, day=day).has_too_few
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
@@ -157,28 +199,25 @@ class _Found:
     rounds: dict[int, int]
 
     def finding(self, node: int, *, needed: float) -> Finding:
-        """Return what was found about a node; while nobody is hired, all that nothing speaks against are tried."""
+        """Return what was found about a node."""
         if node in self.rounds:
             return "hired"
         if self.doubted[node] <= -needed:
             return "refused"
-        return "tried" if self.latest[node] >= TRIED_FROM or not self.rounds else "unknown"
+        return "tried" if self.latest[node] >= TRIED_FROM else "unknown"
 
 
 def _elect(evidence: CountsEvidence, template: Template, *, me: int, day: int, alpha: float) -> _Found:
     count = len(evidence.node_ids)
     told = [_told(evidence, node, template) for node in range(count)]
-    kinds = {int(noises) for each in told for noises in np.unique(each.noises) if noises}
-    largest = max(int(each.counts.max(initial=0)) for each in told)
-    tables = {noises: _Likelihood.of(noises=noises, largest=largest) for noises in kinds}
+    tables = _tables(told)
     most = np.array([_null(each, tables) for each in told])
     others = np.array([node for node in range(count) if node != me])
     wealth, latest, rounds = np.full(count, -np.inf), np.zeros(count), dict[int, int]()
     values, doubted = np.zeros(count), np.zeros(count)
     for number in range(1, ROUNDS_MAX + 1):
         used = np.isin(evidence.node_index, [me, *rounds])
-        shares = CountsSynthesizer(evidence.subset(used), template, day=day).shares_by_cell()
-        luck = np.repeat(np.average(shares, axis=0, weights=_volumes(told[me]))[None], len(shares), axis=0)
+        shares, luck = _shares(evidence, used, template, me=me, day=day)
         left = np.array([node for node in others.tolist() if node not in rounds], np.int64)
         for node in left.tolist():
             by_luck = _expected(told[node], tables, luck)
@@ -194,6 +233,22 @@ def _elect(evidence: CountsEvidence, template: Template, *, me: int, day: int, a
             break
         rounds |= dict.fromkeys(chosen.tolist(), number)
     return _Found(wealth=wealth, latest=latest, doubted=doubted, rounds=rounds)
+
+
+def _tables(told: Sequence[_Told]) -> dict[int, _Likelihood]:
+    """Return the likelihoods that these counts need, by how often noise was added."""
+    kinds = {int(noises) for each in told for noises in np.unique(each.noises) if noises}
+    largest = max(int(each.counts.max(initial=0)) for each in told)
+    return {noises: _Likelihood.of(noises=noises, largest=largest) for noises in kinds}
+
+
+def _shares(
+    evidence: CountsEvidence, used: NDArray[np.bool_], template: Template, *, me: int, day: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the shares (cells, levels) that the packets ``used`` make expected in each cell, and over all of them."""
+    shares = CountsSynthesizer(evidence.subset(used), template, day=day).shares_by_cell()
+    usual = np.average(shares, axis=0, weights=_volumes(_told(evidence, me, template)))
+    return shares, np.repeat(usual[None], len(shares), axis=0)
 
 
 def _told(evidence: CountsEvidence, node: int, template: Template) -> _Told:
@@ -212,12 +267,19 @@ def _volumes(told: _Told) -> NDArray[np.float64]:
 
 
 def _expected(told: _Told, tables: dict[int, _Likelihood], shares: NDArray[np.float64]) -> float:
+    logs = _by_cell(told, tables, shares).sum(axis=1)
+    return float(np.logaddexp.reduce(logs)) - math.log(len(SCALES))
+
+
+def _by_cell(told: _Told, tables: dict[int, _Likelihood], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log likelihoods (scales, cells) of what was counted in each cell, these shares being expected."""
     shapes = np.abs(np.log(SHAPES) - np.log(CONCENTRATION * shares)[..., None]).argmin(axis=-1)
-    logs = np.zeros(len(SCALES))
+    logs = np.zeros((len(SCALES), *told.counts.shape))
     for noises, table in tables.items():
         here = told.noises == noises
-        logs += table.logs[:, shapes[here], table.places(told.counts[here])].sum(axis=1)
-    return float(np.logaddexp.reduce(logs)) - math.log(len(SCALES))
+        logs[:, here] = table.logs[:, shapes[here], table.places(told.counts[here])]
+    by_cell: NDArray[np.float64] = logs.sum(axis=2)
+    return by_cell
 
 
 def _null(told: _Told, tables: dict[int, _Likelihood]) -> float:

@@ -20,6 +20,7 @@ from fingerpost.elections import agreement, dismissal, evalues
 from fingerpost.elections._view import PacketIds, View
 from fingerpost.elections.claims import Coding
 from fingerpost.elections.hiring import ALPHA, Hiring, Verdict
+from fingerpost.elections.numbers import Numbers
 from fingerpost.elections.repeats import repeated
 from fingerpost.elections.ridge import Expectation, Sums, fit
 from fingerpost.elections.threshold import group_share, passing, series_part
@@ -70,6 +71,10 @@ class _Node:
     wrong: float = 0.0  # how far its claims, since it was hired, run up against it
     misleads: bool = False  # as found when it and the asker had ``misleads_of`` packets
     misleads_of: int = 0
+    numbers: float = (
+        0.0  # how much likelier than by luck its numbers are, as found when there were ``numbers_of`` packets
+    )
+    numbers_of: int = 0
 
 
 @dataclass(slots=True)
@@ -101,6 +106,7 @@ class Elector:
         self._unproven: tuple[int, bool] = (0, False)  # packets, when asked, and whether these nodes help
         self._hired = 0  # ever: whom it dismisses later counts
         self._model: _Model | None = None
+        self._numbers: tuple[bytes, Numbers | None] | None = None  # own packets, and what these make expected
 
     def read(self, evidence: Evidence) -> Hiring:
         """Return whom to hire, given the packets known now."""
@@ -311,7 +317,7 @@ class Elector:
             return by_agreement.refusing(mine)
         verdicts = tuple(self._verdict(view, name, int(view.packets[node])) for node, name in enumerate(view.names))
         unknown = [verdict.node_id for verdict in verdicts if verdict.finding == "unknown"]
-        if unknown and self._help(view, verdicts, unknown):
+        if unknown and self._coding.cuts is None and self._help(view, verdicts, unknown):
             verdicts = tuple(replace(each, finding="tried") if each.finding == "unknown" else each for each in verdicts)
         unvetted = any(verdict.finding == "tried" for verdict in verdicts)
         return Hiring(rule=self._kind, anchored=True, alpha=self._alpha, unvetted=unvetted, verdicts=verdicts)
@@ -320,8 +326,7 @@ class Elector:
         """Return whether the asker's own outcomes, left out, are not clearly worse foreseen with ``unknown``.
 
         They are all asked about together: then chance has one way only to make lies look harmless. Worse by more than
-        ``DOUBT_DEVIATIONS`` standard errors is clear. Numbers have to be clearly better: levels hide how far
-        off they are, and one extreme value moves a mean. Asked anew once there are a tenth more packets.
+        ``DOUBT_DEVIATIONS`` standard errors is clear. Asked anew once there are a tenth more packets.
         """
         rows = view.rows_of(unknown)
         if len(rows) + len(view.own) > GROWTH * self._unproven[0]:
@@ -333,8 +338,7 @@ class Elector:
                 fit(each, view.evidence, view.own, self._coding, weight=OWN_WEIGHT).losses for each in (sums, more)
             )
             worse = with_them - without
-            benefit = DOUBT_DEVIATIONS if self._coding.cuts is None else -DOUBT_DEVIATIONS
-            clear = benefit * worse.std(ddof=1) / math.sqrt(len(worse))
+            clear = DOUBT_DEVIATIONS * worse.std(ddof=1) / math.sqrt(len(worse))
             self._unproven = len(rows) + len(view.own), bool(worse.mean() <= clear)
         return self._unproven[1]
 
@@ -349,7 +353,7 @@ class Elector:
             finding = "refused"
         elif node.round:
             finding = "hired"
-        elif node.latest.min() >= TRIED_FROM:
+        elif self._likeness(view, name) >= TRIED_FROM:
             finding = "tried"
         return Verdict(
             node_id=name,
@@ -360,6 +364,30 @@ class Elector:
             packets=packets,
             round=node.round,
         )
+
+    def _likeness(self, view: View, name: bytes) -> float:
+        """Return how much likelier than luck an unproven node's claims are.
+
+        Levels hide how far off numbers are, so the values themselves are read, anew once the node and the asker have a
+        tenth more packets.
+        """
+        node = self._nodes[name]
+        if self._coding.cuts is None:
+            return float(node.latest.min())
+        packets = int(view.packets[view.places[name]]) + len(view.own)
+        if packets > GROWTH * node.numbers_of:
+            rows = view.rows_told_by(name)
+            rows = np.sort(rows[~view.are_in(self._repeats, rows)])
+            numbers = self._numbers_of(view)
+            node.numbers = -math.inf if numbers is None else numbers.log_ratio(view.evidence, rows, self._coding)
+            node.numbers_of = packets
+        return node.numbers
+
+    def _numbers_of(self, view: View) -> Numbers | None:
+        ids = view.evidence.packet_ids[view.own].tobytes()
+        if self._numbers is None or self._numbers[0] != ids:
+            self._numbers = ids, Numbers.of(view.evidence, view.own, self._coding)
+        return self._numbers[1]
 
     def _needed(self, node: _Node) -> float:
         return -math.log(self._alpha * node.share * max(self._hired + (not node.round), 1))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from fingerpost.elections import explain
 from fingerpost.elections.audit import rank_doubts
 from fingerpost.elections.hiring import Hiring, election_of
 from fingerpost.errors import NetworkError, RecordError, UsageError
@@ -151,6 +152,16 @@ def audit(engine: Engine, template: Template, *, count: int, learning: Learning,
     return [answers[doubt.place] for doubt in rank_doubts(answers, count=count)]
 
 
+def explained(engine: Engine, template: Template, *, asker: bytes, node: bytes, now: float) -> dict[str, Any]:
+    """Return why a node was hired or refused, as plain values."""
+    return explain.explain(_all(engine, template, now=now), template, asker=asker, node=node, day=day_of(now))
+
+
+def graph(engine: Engine, template: Template, *, asker: bytes, now: float) -> dict[str, Any]:
+    """Return who agrees with whom, as plain values."""
+    return explain.graph(_all(engine, template, now=now), template, asker=asker, day=day_of(now))
+
+
 def rows_of(columns: Mapping[str, object], *, rows: int) -> list[dict[str, object]]:
     """Return the rows of a table, columns by name, as situations."""
     plain = {name: column.to_pylist() if hasattr(column, "to_pylist") else column for name, column in columns.items()}
@@ -189,10 +200,10 @@ def gathering_of(mode: Mode, fetched: Fetched | None) -> Gathering:
 
 def receipt(engine: Engine, template: Template, answer: Answer, *, learning: Learning, now: float) -> Receipt:
     """Return the evidence of an answer. Raises ``ReceiptError`` when the packets or the trust in them have changed."""
-    packets = engine.packets_behind(template.template_id, answer.evidence_digest, now=now)
     if counts_answer(template):
-        chosen, _ = _elected_counts(engine, template, packets, now=now)
-        packets = packets[np.isin(_names(packet_ids(packets)), _names(chosen.packet_ids))]
+        packets = _counts_behind(engine, template, answer, now=now)
+    else:
+        packets = engine.packets_behind(template.template_id, answer.evidence_digest, now=now)
     readable = engine.knowledge(template.template_id).readable(packets)
     return make_receipt(
         answer,
@@ -261,6 +272,13 @@ def _answers(panel: Panel, queries: Sequence[Query], learning: Learning) -> list
     return answers
 
 
+def _all(engine: Engine, template: Template, *, now: float) -> Evidence | CountsEvidence | ReportsEvidence:
+    """Return all live packets as what answers rest on."""
+    if counts_answer(template):
+        return read_evidence(engine.packets(template.template_id, now=now), template)
+    return engine.evidence(template.template_id, now=now)
+
+
 def _counts(
     engine: Engine,
     template: Template,
@@ -289,6 +307,19 @@ def _elected_counts(
         raise AssertionError("noisy counts answer for this template")
     hiring = engine.knowledge(template.template_id).counts_elector.read(evidence, day=day_of(now))
     return evidence.subset(hiring.rows(evidence)), hiring
+
+
+def _counts_behind(engine: Engine, template: Template, answer: Answer, *, now: float) -> npt.NDArray[np.void]:
+    """Return the packets elected for an answer: of all that are kept here, or of those that holders sent as well."""
+    kept = engine.packets(template.template_id, now=now)
+    known = engine.known_packets(template.template_id, range(1 << template.cell_bits))
+    found = []
+    for packets in (kept, known):
+        chosen, _ = _elected_counts(engine, template, packets, now=now)
+        found.append(packets[np.isin(_names(packet_ids(packets)), _names(chosen.packet_ids))])
+        if synthesizer_of(chosen, template, day=day_of(now)).evidence_digest == answer.evidence_digest:
+            return found[-1]
+    return found[0]
 
 
 def _cells_near(cell: int, template: Template, count: int) -> Cells:

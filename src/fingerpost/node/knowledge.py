@@ -30,7 +30,7 @@ from fingerpost.template import Template, condition_codes
 
 Released = Callable[[npt.NDArray[np.void], int], npt.NDArray[np.bool_]]
 HIRINGS_TABLE = "hirings"
-HIRING_VERSION = 1  # grows whenever an election on the same packets may find something else than before
+HIRING_VERSION = 2  # grows whenever an election on the same packets may find something else than before
 KEPT_PACKETS_MIN = 65_536  # below, electing anew takes less than a second
 PART_BLOCKS = 256  # blocks of a store that are read at a time: up to 32 MiB
 SYNTHESIZERS_MAX = 8  # fitted calculators kept: one for each choice of conditions that is asked for

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fingerpost.carrier.base import Address
-from fingerpost.elections import explain
 from fingerpost.ids import NodeId, PublicKey, node_id
 from fingerpost.limits import PROBES_DEFAULT
 from fingerpost.node import asking
@@ -339,11 +338,12 @@ class AsyncNode:
 
     async def explain(self, node: bytes) -> dict[str, Any]:
         """Return why the node with this id was hired or refused, as plain values."""
-        return explain.explain(self.evidence(), self._template, asker=self.node_id, node=node)
+        now = self._clock.now()
+        return asking.explained(self._engine, self._template, asker=self.node_id, node=node, now=now)
 
     async def graph(self) -> dict[str, Any]:
         """Return who agrees with whom, as plain values."""
-        return explain.graph(self.evidence(), self._template, asker=self.node_id)
+        return asking.graph(self._engine, self._template, asker=self.node_id, now=self._clock.now())
 
     async def tend(self) -> None:
         """Drop what is expired, and rewrite the store when dead bytes have been in it for long enough."""

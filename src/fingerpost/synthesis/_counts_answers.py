@@ -137,6 +137,11 @@ class NoisySynthesizer(ABC, Generic[E]):
         """Return the shares (cells, levels) of outcomes that the counts make expected in each cell."""
         return estimate_shares(self._table, distances_between_cells(self.template), usual=self._usual).shares
 
+    @property
+    def has_too_few(self) -> bool:
+        """Whether all packets together are worth too few records to answer from."""
+        return self._too_few() is not None
+
     @cached_property
     def evidence_digest(self) -> str:
         """Which packets were used, in 64 hex digits."""
@@ -222,8 +227,7 @@ class NoisySynthesizer(ABC, Generic[E]):
 
     def _reason(self, found: Shares, row: int) -> Notice | None:
         """Return why not to rely on an estimate: too few records in all, or none nearby beyond what noise makes."""
-        table = self._table
-        few = _abstention.too_few(table.records - NORMAL_95 * table.records_error)
+        few = self._too_few()
         if few is not None:
             return few
         nearby, error = float(found.nearby[row]), float(found.nearby_error[row])
@@ -233,6 +237,9 @@ class NoisySynthesizer(ABC, Generic[E]):
             code="too-far",
             text=f"about {max(nearby, 0):.1f} records were counted nearby, and noise alone would make {error:.1f}.",
         )
+
+    def _too_few(self) -> Notice | None:
+        return _abstention.too_few(self._table.records - NORMAL_95 * self._table.records_error)
 
     def _actions(self, found: list[Shares], row: int) -> tuple[ActionEstimate, ...]:
         nearby = np.array([max(float(shares.nearby[row]), 0.0) for shares in found])

@@ -77,11 +77,22 @@ def test_in_networks_of_luck_somebody_is_hired_at_most_as_often_as_alpha_allows(
     assert hired <= 6  # of 60 at 5 %: beyond that once in forty
 
 
-def test_noise_that_hides_everything_proves_nobody_and_the_answer_is_unvetted() -> None:
-    chance = np.random.default_rng(1)
-    hiring = elect([noisy(TRUTH, chance, records=0.3) for _ in range(4)])
-    assert findings(hiring) == ["own", "tried", "tried", "tried"]
-    assert hiring.unvetted
+@pytest.mark.parametrize("seed", range(4))
+def test_an_asker_whose_own_table_is_too_small_to_answer_from_vets_nobody_and_says_so(seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    hiring = elect([noisy(TRUTH, chance, records=0.1), *(noisy(TRUTH, chance) for _ in range(3))])
+    assert findings(hiring) == ["own", "unknown", "unknown", "unknown"]
+    assert (hiring.anchored, hiring.unvetted, len(hiring.used)) == (False, True, 4)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_liars_whom_noise_hides_are_not_used_even_where_nobody_is_hired(seed: int) -> None:
+    chance = np.random.default_rng([5, seed])
+    tables = [noisy(TRUTH, chance, records=2.0) for _ in range(2)]
+    hiring = elect(tables + [noisy(1 - TRUTH, chance, records=0.5) for _ in range(4)])
+    liars = {IDS[node].tobytes() for node in range(2, 6)}
+    assert hiring.anchored
+    assert not hiring.used & liars
 
 
 def test_without_counts_of_its_own_an_asker_vets_nobody_and_says_so() -> None:
