@@ -263,6 +263,12 @@ class ClosesOnce(MemoryDirectory):
         await super().close()
 
 
+class NeverCloses(MemoryDirectory):
+    async def close(self):
+        await super().close()
+        await asyncio.Event().wait()
+
+
 class Hangs(MemoryDirectory):
     async def find(self, region):
         await asyncio.sleep(3_600)
@@ -293,6 +299,7 @@ PLANTED: list[Any] = [
     (InAnyOrder, "ordered by public key"),
     (GoesOnAfterClosing, "directory-closed"),
     (ClosesOnce, "was closed"),
+    (NeverCloses, "every call returns within"),
     (Hangs, "every call returns within|all this within"),
     (MixesNetworks, "networks do not mix"),
 ]
