@@ -263,12 +263,6 @@ class ClosesOnce(MemoryDirectory):
         await super().close()
 
 
-class NeverCloses(MemoryDirectory):
-    async def close(self):
-        await super().close()
-        await asyncio.Event().wait()
-
-
 class Hangs(MemoryDirectory):
     async def find(self, region):
         await asyncio.sleep(3_600)
@@ -299,7 +293,6 @@ PLANTED: list[Any] = [
     (InAnyOrder, "ordered by public key"),
     (GoesOnAfterClosing, "directory-closed"),
     (ClosesOnce, "was closed"),
-    (NeverCloses, "every call returns within"),
     (Hangs, "every call returns within|all this within"),
     (MixesNetworks, "networks do not mix"),
 ]

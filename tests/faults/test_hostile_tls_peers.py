@@ -82,11 +82,12 @@ def test_a_peer_that_is_not_admitted_is_counted_and_gets_nothing(open_carrier: O
     asyncio.run(main())
 
 
-def test_a_member_that_floods_a_grpc_carrier_is_cut_off() -> None:
+@on_both
+def test_a_member_that_floods_is_cut_off(open_carrier: Open) -> None:
     async def main() -> None:
         async with (
-            a_node(open_grpc_carrier, replace(OPTIONS, settings={"frames_per_second_max": 50})) as node,
-            a_flood(open_grpc_carrier, node),
+            a_node(open_carrier, replace(OPTIONS, settings={"frames_per_second_max": 50})) as node,
+            a_flood(open_carrier, node),
         ):
             await counted(node, "frames-per-second")
             assert node.counts.refused["frames-per-second"] >= 1
