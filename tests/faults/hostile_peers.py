@@ -71,9 +71,8 @@ async def serves_a_good_peer(open_carrier: Open, node: Carrier) -> None:
         await good.close()
 
 
-@asynccontextmanager
-async def a_flood(open_carrier: Open, node: Carrier) -> AsyncIterator[None]:
-    """A member sends small frames as fast as they go, and the node takes them, meanwhile."""
+async def floods_until_cut_off(open_carrier: Open, node: Carrier) -> None:
+    """Send small frames as fast as they go, while the node takes them, until it has had enough of this peer."""
     member = await open_carrier(replace(OPTIONS, identity=HOSTILE, listen=""))
 
     async def flood() -> None:
@@ -88,7 +87,7 @@ async def a_flood(open_carrier: Open, node: Carrier) -> AsyncIterator[None]:
             await node.receive()
 
     tasks = [asyncio.create_task(flood()), asyncio.create_task(take())]
-    yield
+    await counted(node, "frames-per-second")
     tasks[0].cancel()
     await member.close()
     await asyncio.sleep(0.5)  # What is on its way is taken, and then there is nothing more.
