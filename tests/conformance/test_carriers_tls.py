@@ -15,10 +15,9 @@ from fingerpost.carrier._flight import open_flight_carrier
 from fingerpost.carrier._grpc import open_grpc_carrier
 from fingerpost.carrier._nats import NatsCarrier, open_nats_carrier
 from fingerpost.carrier._zeromq import open_zeromq
-from fingerpost.carrier.base import CHANNEL_KEY_SIZE_BYTES, Address, Carrier, CarrierCounts, CarrierOptions, Peer
+from fingerpost.carrier.base import Address, Carrier, CarrierCounts, CarrierOptions, Peer
 from fingerpost.carrier.nats_servers import NatsServers
 from fingerpost.errors import NetworkError
-from fingerpost.node.network import Network
 from fingerpost.testing.carrier_kit import check_carrier
 from fingerpost.testing.channel_identities import NumberedIdentity
 from tests.conformance.arrow_client import connect, options_for
@@ -137,38 +136,6 @@ def test_peers_are_told_the_host_that_is_advertised_and_not_the_one_listened_on(
         identity=NumberedIdentity(1), network_id="hosts", listen="127.0.0.1:0", admits=lambda _public_key: True
     )
     asyncio.run(main())
-
-
-@pytest.mark.parametrize("open_carrier", [open_zeromq, open_grpc_carrier, open_flight_carrier, open_nats_carrier])
-@pytest.mark.parametrize("allowed", [0, -1, True, "many", None, float("nan")])
-def test_an_allowance_of_frames_that_is_none_is_refused_by_name(open_carrier, allowed) -> None:
-    options = CarrierOptions(
-        identity=NumberedIdentity(1),
-        network_id="limits",
-        listen="127.0.0.1:0",
-        admits=lambda _public_key: True,
-        settings={"frames_per_second_max": allowed},
-    )
-    with pytest.raises(NetworkError, match="frames_per_second_max") as caught:
-        asyncio.run(open_carrier(options))
-    assert caught.value.code == "carrier-settings"
-
-
-def test_only_a_carrier_whose_name_says_so_does_not_encrypt() -> None:
-    async def channel_key_of(name: str, servers: list[str]) -> bytes:
-        settings = {"servers": servers} if name == "nats" else {}
-        network = Network(network_id="keys", members=frozenset(), carrier_name=name, carrier_settings=settings)
-        carrier = await network.open_carrier(NumberedIdentity(1))
-        try:
-            return carrier.address.channel_key
-        finally:
-            await carrier.close()
-
-    with NatsServers() as started:
-        for name in ("zeromq", "grpc", "flight", "nats", "zeromq-unencrypted"):
-            key = asyncio.run(channel_key_of(name, list(started.urls)))
-            assert len(key) == (0 if name.endswith("-unencrypted") else CHANNEL_KEY_SIZE_BYTES), name
-    assert Network(network_id="keys", members=frozenset()).carrier_name == "zeromq"
 
 
 @pytest.mark.parametrize("open_carrier", [open_grpc_carrier, open_flight_carrier])

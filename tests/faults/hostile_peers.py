@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 from fingerpost.carrier.base import Carrier, CarrierOptions, Peer
-from fingerpost.errors import NetworkError
 from fingerpost.testing.channel_identities import NumberedIdentity
 
 NODE, GOOD, HOSTILE, STRANGER = map(NumberedIdentity, (1, 2, 3, 4))
@@ -69,30 +68,6 @@ async def serves_a_good_peer(open_carrier: Open, node: Carrier) -> None:
         assert (await good.receive()).frame == b"good day"
     finally:
         await good.close()
-
-
-async def floods_until_cut_off(open_carrier: Open, node: Carrier) -> None:
-    """Send small frames as fast as they go, while the node takes them, until it has had enough of this peer."""
-    member = await open_carrier(replace(OPTIONS, identity=HOSTILE, listen=""))
-
-    async def flood() -> None:
-        while True:
-            try:
-                await member.send(b"flood", to=Peer(public_key=NODE.public_key, address=node.address))
-            except NetworkError:  # It was cut off, and comes back.
-                await asyncio.sleep(0.01)
-
-    async def take() -> None:
-        while True:
-            await node.receive()
-
-    tasks = [asyncio.create_task(flood()), asyncio.create_task(take())]
-    await counted(node, "frames-per-second")
-    tasks[0].cancel()
-    await member.close()
-    await asyncio.sleep(0.5)  # What is on its way is taken, and then there is nothing more.
-    tasks[1].cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def counted(carrier: Carrier, reason: str, *, times: int = 1) -> None:

@@ -25,17 +25,7 @@ from fingerpost.carrier.hello import Greeting
 from fingerpost.carrier.links import LINKS_PER_PEER_MAX
 from fingerpost.errors import NetworkError
 from fingerpost.limits import FRAME_SIZE_BYTES_MAX
-from tests.faults.hostile_peers import (
-    GOOD,
-    HOSTILE,
-    NODE,
-    OPTIONS,
-    STRANGER,
-    Open,
-    a_node,
-    counted,
-    floods_until_cut_off,
-)
+from tests.faults.hostile_peers import GOOD, HOSTILE, NODE, OPTIONS, STRANGER, Open, a_node, counted
 
 on_both = pytest.mark.parametrize("open_carrier", [open_grpc_carrier, open_flight_carrier])
 
@@ -78,15 +68,6 @@ def test_a_peer_that_is_not_admitted_is_counted_and_gets_nothing(open_carrier: O
                 await stranger.send(b"let me in", to=Peer(public_key=NODE.public_key, address=node.address))
             assert node.counts.refused == {"not-admitted": 1}
             await stranger.close()
-
-    asyncio.run(main())
-
-
-@on_both
-def test_a_member_that_floods_is_cut_off(open_carrier: Open) -> None:
-    async def main() -> None:
-        async with a_node(open_carrier, replace(OPTIONS, settings={"frames_per_second_max": 50})) as node:
-            await floods_until_cut_off(open_carrier, node)
 
     asyncio.run(main())
 

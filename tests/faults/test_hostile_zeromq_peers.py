@@ -253,20 +253,6 @@ def test_a_wrong_curve_server_key_gets_nothing_at_all() -> None:
     check_service_under(attack)
 
 
-def test_a_peer_that_does_not_encrypt_gets_nothing_from_a_node_that_does() -> None:
-    async def attack(scene: Scene) -> None:
-        plain = await open_zeromq_unencrypted(options(HOSTILE))
-        scene.stack.push_async_callback(plain.close)
-        for key in (b"", scene.listener.address.channel_key):
-            address = Address(endpoint=scene.listener.address.endpoint, channel_key=key)
-            with pytest.raises(NetworkError) as refused:
-                await plain.send(b"in the clear", to=Peer(public_key=LISTENER.public_key, address=address))
-            assert refused.value.code == "carrier-unreachable"
-        await scene.until_refused("hello-missing")
-
-    check_service_under(attack)
-
-
 @BOTH
 def test_a_flood_without_a_hello_is_cut_off(open_carrier) -> None:
     async def attack(scene: Scene) -> None:

@@ -43,7 +43,6 @@ from fingerpost.carrier._tls import (
     split_endpoint,
     split_listen,
 )
-from fingerpost.carrier.allowance import SETTING
 from fingerpost.carrier.base import Address, CarrierOptions, Peer
 from fingerpost.carrier.frame import unreachable
 from fingerpost.carrier.hello import Greeting
@@ -52,7 +51,7 @@ from fingerpost.errors import NetworkError
 from fingerpost.ids import PublicKey
 
 ACTION_SECONDS_MAX = 1.5
-_SETTINGS = {"advertised_host", "list_cells", "read_cell", SETTING}
+_SETTINGS = {"advertised_host", "list_cells", "read_cell"}
 _CLIENT = [
     ("grpc.enable_http_proxy", 0),
     ("grpc.use_local_subchannel_pool", 1),  # A link has a connection of its own, and ends with it.

@@ -27,7 +27,6 @@ from fingerpost.carrier._tls import (
     split_endpoint,
     split_listen,
 )
-from fingerpost.carrier.allowance import SETTING
 from fingerpost.carrier.base import Address, CarrierOptions, Peer
 from fingerpost.carrier.frame import unreachable
 from fingerpost.carrier.hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX
@@ -87,7 +86,7 @@ class GrpcCarrier(StreamCarrier):
 
     async def listen(self) -> None:
         """Start to listen where the options say. Raises ``NetworkError``: ``listen-failed``, ``carrier-settings``."""
-        unknown = set(self._options.settings) - {"advertised_host", SETTING}
+        unknown = set(self._options.settings) - {"advertised_host"}
         if unknown:
             raise NetworkError("carrier-settings", f"gRPC has no settings {', '.join(sorted(unknown))}")
         if not self._options.listen:

@@ -27,7 +27,6 @@ from nats.aio.msg import Msg
 from fingerpost.carrier._nats_answers import Answers
 from fingerpost.carrier._nats_channel import Kind, ListenerKeys, OpenerKeys, SealedChannel
 from fingerpost.carrier._nats_session import Session
-from fingerpost.carrier.allowance import SETTING
 from fingerpost.carrier.base import Address, CarrierOptions, Peer
 from fingerpost.carrier.frame import unreachable
 from fingerpost.carrier.hello import HELLO_SECONDS_MAX, PENDING_HELLOS_MAX, end_oldest
@@ -77,12 +76,12 @@ class NatsCarrier(LinkCarrier):
     async def connect(self) -> None:
         """Connect to a server and listen. Raises ``NetworkError``: ``carrier-settings``, ``listen-failed``."""
         try:
-            settings = read_settings({name: each for name, each in self._options.settings.items() if name != SETTING})
+            settings = read_settings(self._options.settings)
         except ValueError as error:
             raise NetworkError(
                 "carrier-settings",
                 f"the nats carrier: {error}",
-                hint="settings are servers, tls, tls_hostname, user_credentials and frames_per_second_max",
+                hint="settings are servers, tls, tls_hostname and user_credentials",
             ) from None
         connection = self._connection
         try:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import zmq.asyncio
 
 from fingerpost.carrier._zeromq_sockets import Security, is_endpoint
-from fingerpost.carrier.allowance import FRAMES_PER_SECOND_MAX, Allowance
 from fingerpost.carrier.base import CarrierCounts, CarrierOptions, Delivery
 from fingerpost.carrier.inbox import Inbox
 from fingerpost.errors import NetworkError
@@ -18,6 +17,7 @@ from fingerpost.ids import PublicKey
 from fingerpost.limits import FRAME_SIZE_BYTES_MAX
 
 ADMITTED_SECONDS = 60.0  # after that a peer's admission is asked for again
+BURST_SECONDS = 2.0  # how long a peer may send faster than it may in the long run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Settings:
     when that is ``0.0.0.0``.
     """
 
-    frames_per_second_max: float = FRAMES_PER_SECOND_MAX
+    frames_per_second_max: float = 100_000.0
     unproven_max: float = 256
     advertised_host: str = ""
 
@@ -54,7 +54,8 @@ class Proven:
 
     public_key: PublicKey
     admitted_at: float = float("-inf")
-    allowance: Allowance = field(default_factory=Allowance)
+    frames: float = 0.0
+    frames_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +85,7 @@ class Gate:
             return "frame-too-large" if frame else "frame-empty"
         if not self.admits(peer):
             return "not-admitted"
-        now, rate = asyncio.get_running_loop().time(), self.settings.frames_per_second_max
-        if not peer.allowance.takes_one(now=now, per_second=rate):
+        if not self._allows_one_more(peer):
             return "frames-per-second"
         await self.inbox.put(Delivery(frame=frame, sender=peer.public_key))
         return ""
@@ -93,3 +93,10 @@ class Gate:
     def refuse(self, reason: str, who: object) -> None:
         """Count a refusal, and log it."""
         self.counts.refuse(reason, who=str(who))
+
+    def _allows_one_more(self, peer: Proven) -> bool:
+        """Whether a leaky bucket has room; it holds what may come within ``BURST_SECONDS``."""
+        now, rate = asyncio.get_running_loop().time(), self.settings.frames_per_second_max
+        peer.frames = max(0.0, peer.frames - (now - peer.frames_at) * rate) + 1
+        peer.frames_at = now
+        return peer.frames <= max(1.0, rate * BURST_SECONDS)

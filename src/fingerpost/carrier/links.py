@@ -13,7 +13,6 @@ from typing import Any
 
 from fingerpost.carrier._frames import BoundedQueue, frame_problem
 from fingerpost.carrier._freed_memory import keep_freed_memory
-from fingerpost.carrier.allowance import Allowance, frames_per_second_max
 from fingerpost.carrier.base import Address, CarrierCounts, CarrierOptions, Delivery, Peer
 from fingerpost.carrier.frame import check_frame_size, closed, unreachable
 from fingerpost.errors import NetworkError
@@ -39,7 +38,6 @@ class Link:
         self.peer = peer
         self.address = address
         self.admitted_at = admitted_at
-        self.allowance = Allowance()
         self.outgoing: BoundedQueue[bytes] = BoundedQueue(len)
         self._ended = asyncio.Event()
 
@@ -82,15 +80,11 @@ class _Routes:
 
 
 class LinkCarrier(ABC):
-    """The part of ``fingerpost.carrier.base.Carrier`` above links. It lives on the event loop it was opened on.
-
-    Of the settings it reads ``frames_per_second_max``, which raises ``NetworkError`` (``carrier-settings``).
-    """
+    """The part of ``fingerpost.carrier.base.Carrier`` above links. It lives on the event loop it was opened on."""
 
     def __init__(self, options: CarrierOptions) -> None:
         keep_freed_memory()
         self._options = options
-        self._frames_per_second_max = frames_per_second_max(options.settings)
         self._counts = CarrierCounts()
         self._address = Address(endpoint="")
         self._inbox: BoundedQueue[Delivery] = BoundedQueue(lambda delivery: len(delivery.frame))
@@ -210,12 +204,11 @@ class LinkCarrier(ABC):
                 return
 
     def _accepts(self, link: Link, frame: bytes) -> bool:
-        problem, now = frame_problem(frame), asyncio.get_running_loop().time()
-        if not problem and not link.allowance.takes_one(now=now, per_second=self._frames_per_second_max):
-            problem = "frames-per-second"
+        problem = frame_problem(frame)
         if problem:
             self._counts.refuse(problem, who=node_id(link.peer).hex())
             return False
+        now = asyncio.get_running_loop().time()
         if now - link.admitted_at > ADMITTED_SECONDS_MAX:
             if not self._admits(link.peer):
                 return False
