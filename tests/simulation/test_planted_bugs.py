@@ -18,7 +18,7 @@ FIRST_TRIED = {
     "only one acknowledgement": 6,
     "no outbox": 8,
     "withdrawals are not kept": 15,
-    "newcomers complete by agreeing with each other": 55,
+    "newcomers complete by agreeing with each other": 109,
     "split of a region without reading the union": 83,
 }
 INVARIANTS = {

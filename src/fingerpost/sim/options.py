@@ -179,7 +179,7 @@ class Plan:
             lie=Lie.NONE,
             bad_emitter=chance.happens(0.3),
             newcomers=chance.integer(9, 12),
-            asks_after_joins=3,
+            asks_after_joins=10,
             long_pauses=0.0,
         )
 
